@@ -1,0 +1,49 @@
+"""memnb: see and test when a diffusion model memorizes and when it generalizes.
+
+Data flows one way through the package: data, schedules, denoisers, flows, endpoints, claims, and
+then the figures and explorers of the book. No module imports one further down that list.
+"""
+
+from .data import TrainingSet, gaussian_starts, line_set, orthogonal_set
+from .denoisers import EmpiricalBayesDenoiser, RampDenoiser, ReLUNetwork, ramp_family
+from .endpoints import CLASSES, Endpoints, classify, count_endpoints
+from .flows import (
+    critical_time,
+    probability_flow,
+    probability_flow_stepped,
+    probability_flow_trajectory,
+    score_flow,
+    score_flow_stepped,
+    score_flow_trajectory,
+)
+from .schedules import log_uniform_grid, sigma_from_t, t_from_sigma, uniform_grid
+from .validation import check_chapter
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CLASSES",
+    "EmpiricalBayesDenoiser",
+    "Endpoints",
+    "RampDenoiser",
+    "ReLUNetwork",
+    "TrainingSet",
+    "check_chapter",
+    "classify",
+    "count_endpoints",
+    "critical_time",
+    "gaussian_starts",
+    "line_set",
+    "log_uniform_grid",
+    "orthogonal_set",
+    "probability_flow",
+    "probability_flow_stepped",
+    "probability_flow_trajectory",
+    "ramp_family",
+    "score_flow",
+    "score_flow_stepped",
+    "score_flow_trajectory",
+    "sigma_from_t",
+    "t_from_sigma",
+    "uniform_grid",
+]

@@ -1,0 +1,110 @@
+"""Claims: what a paper states, what was measured here, and the verdict.
+
+Every statement of a paper that a chapter relies on is one call of :func:`check`. It shows a line
+in the notebook and carries the record along with the output, so that the book's claims page can
+be generated from the executed chapters. The verdict is not a matter of taste: the notebook
+declares the verdict it expects and computes whether the measurement supports it. If that ever
+changes, the chapter fails.
+"""
+
+import html
+from dataclasses import asdict, dataclass
+
+from .validation import check_choice
+
+__all__ = ["MIME", "VERDICTS", "Claim", "ClaimChanged", "check", "not_attempted"]
+
+MIME = "application/vnd.memnb.claim+json"
+VERDICTS = ("reproduced", "differs", "not attempted")
+
+
+class ClaimChanged(AssertionError):
+    """A measurement no longer supports the verdict that the chapter declares."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One line of the claims page.
+
+    Parameters
+    ----------
+    statement : str
+        What the source states, in one sentence.
+    source : str
+        Paper and theorem, equation, figure or section.
+    chapter : str
+        File name of the chapter without extension.
+    measured : str
+        What was measured, with its error; or, if nothing was, why.
+    verdict : {"reproduced", "differs", "not attempted"}
+        The verdict.
+    evidence : str
+        How it was measured, or what to look at.
+    """
+
+    statement: str
+    source: str
+    chapter: str
+    measured: str
+    verdict: str
+    evidence: str = ""
+
+    def __post_init__(self):
+        check_choice("verdict", self.verdict, VERDICTS)
+        for name in ("statement", "source", "chapter", "measured"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"{name} must not be empty")
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        text = {name: html.escape(value) for name, value in asdict(self).items()}
+        style = self.verdict.replace(" ", "-")
+        evidence = f"<br><small>{text['evidence']}</small>" if self.evidence else ""
+        return {
+            MIME: asdict(self),
+            "text/plain": f"[{self.verdict}] {self.statement} ({self.source}): {self.measured}",
+            "text/html": f'<div class="memnb-claim memnb-claim--{style}">'
+            f'<span class="memnb-claim__verdict">{text["verdict"]}</span> {text["statement"]} '
+            f"<cite>{text['source']}</cite><br><strong>Measured:</strong> {text['measured']}"
+            f"{evidence}</div>",
+        }
+
+
+def check(statement, *, source, chapter, measured, holds, expect="reproduced", evidence=""):
+    """Record a claim, and fail if the measurement does not support the expected verdict.
+
+    Parameters
+    ----------
+    statement, source, chapter, measured, evidence : str
+        See :class:`Claim`.
+    holds : bool
+        Whether the measurement supports ``expect``. For ``"reproduced"`` this is the claim itself;
+        for ``"differs"`` it is the fact that shows the difference.
+    expect : {"reproduced", "differs"}
+        The verdict that the chapter declares.
+
+    Returns
+    -------
+    Claim
+        To be the last value of its cell, or to be passed to ``display``.
+
+    Raises
+    ------
+    ClaimChanged
+        If ``holds`` is false.
+
+    Examples
+    --------
+    >>> check("Two is even", source="Euclid", chapter="01", measured="2 % 2 = 0",
+    ...       holds=2 % 2 == 0).verdict
+    'reproduced'
+    """
+    check_choice("expect", expect, VERDICTS[:2])
+    claim = Claim(statement, source, chapter, measured, expect, evidence)
+    if not holds:
+        raise ClaimChanged(f"verdict {expect!r} no longer holds: {statement} Measured: {measured}")
+    return claim
+
+
+def not_attempted(statement, *, source, chapter, why):
+    """Record a claim that the chapter mentions and does not test, with the reason."""
+    return Claim(statement, source, chapter, why, "not attempted")

@@ -1,0 +1,142 @@
+"""Checks of arguments and of chapter parameters, with one clear error each.
+
+Every check names the argument, says what came and what is allowed. A chapter calls
+:func:`check_chapter` in its first cell, so that a bad parameter stops it before any work.
+"""
+
+import math
+from numbers import Integral, Real
+
+import torch
+
+__all__ = ["PROFILES", "check_chapter"]
+
+PROFILES = ("quick", "paper")
+NORMS = ("l2", "linf")
+
+
+def check_real(name, value, low=-math.inf, high=math.inf, *, open_low=False, open_high=False):
+    """Return ``value`` as a float inside the interval, or raise ``TypeError``/``ValueError``."""
+    if isinstance(value, torch.Tensor) and value.numel() == 1 and not value.is_complex():
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
+    value = float(value)
+    above = value > low if open_low else value >= low
+    below = value < high if open_high else value <= high
+    if not (above and below):
+        left = "(" if open_low or low == -math.inf else "["
+        right = ")" if open_high or high == math.inf else "]"
+        raise ValueError(f"{name} must be in {left}{low:g}, {high:g}{right}, got {value:g}")
+    return value
+
+
+def check_integer(name, value, low, high=None):
+    """Return ``value`` as an int of at least ``low`` (and at most ``high``), or raise."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < low or (high is not None and value > high):
+        allowed = f"at least {low}" if high is None else f"between {low} and {high}"
+        raise ValueError(f"{name} must be {allowed}, got {value}")
+    return int(value)
+
+
+def check_choice(name, value, allowed):
+    """Return ``value`` if it is one of ``allowed``, or raise ``ValueError``."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    return value
+
+
+def check_points(name, value, dim):
+    """Return the tensor ``value`` if it is floating point, finite and of shape (..., dim)."""
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+    if not value.is_floating_point():
+        raise TypeError(f"{name} must be a floating-point tensor, got dtype {value.dtype}")
+    if value.ndim == 0 or value.shape[-1] != dim:
+        raise ValueError(f"{name} must have shape (..., {dim}), got {tuple(value.shape)}")
+    return value
+
+
+def check_chapter(
+    *,
+    N,
+    d,
+    threshold,
+    norm,
+    n_starts,
+    seed,
+    profile,
+    rho=None,
+    alpha=None,
+    sigma_T=None,
+    length=1.0,
+):
+    r"""Check the parameters of a chapter on orthogonal training data, before any work.
+
+    Parameters
+    ----------
+    N : int
+        Number of training points, :math:`x_0 = 0` included; ``2 <= N <= d + 1``.
+    d : int
+        Dimension of the data space.
+    threshold : float
+        Distance below which an endpoint counts as being at a vertex or face; positive.
+    norm : {"l2", "linf"}
+        Norm of that distance.
+    n_starts : int
+        Number of starting points, at least 1.
+    seed : int
+        Seed of the random numbers, at least 0.
+    profile : {"quick", "paper"}
+        Size of the experiments.
+    rho : float, optional
+        Ball radius :math:`\rho`, in ``(0, length / 2)``.
+    alpha : float, optional
+        Ratio :math:`\alpha = \rho_t / \sigma_t`, positive. Needs ``sigma_T``.
+    sigma_T : float, optional
+        Initial noise level :math:`\sigma_T`, positive, with ``alpha * sigma_T < length / 2``.
+    length : float
+        Norm :math:`L` of the training points other than :math:`x_0`.
+
+    Raises
+    ------
+    TypeError
+        If a parameter has the wrong type.
+    ValueError
+        If a parameter is outside its range; the message names it.
+
+    Examples
+    --------
+    >>> check_chapter(N=3, d=2, threshold=0.2, norm="l2", n_starts=9, seed=0,
+    ...               profile="quick", rho=0.1)
+    >>> check_chapter(N=4, d=2, threshold=0.2, norm="l2", n_starts=9, seed=0,
+    ...               profile="quick", rho=0.1)
+    Traceback (most recent call last):
+        ...
+    ValueError: N must be between 2 and d + 1 = 3, got 4: at most d nonzero points are orthogonal
+    """
+    check_integer("d", d, 1)
+    check_integer("N", N, 2)
+    if N > d + 1:
+        raise ValueError(
+            f"N must be between 2 and d + 1 = {d + 1}, got {N}: "
+            "at most d nonzero points are orthogonal"
+        )
+    check_real("length", length, 0, open_low=True, high=math.inf, open_high=True)
+    check_real("threshold", threshold, 0, math.inf, open_low=True, open_high=True)
+    check_choice("norm", norm, NORMS)
+    check_integer("n_starts", n_starts, 1)
+    check_integer("seed", seed, 0)
+    check_choice("profile", profile, PROFILES)
+    if rho is not None:
+        check_real("rho", rho, 0, length / 2, open_low=True, open_high=True)
+    if alpha is not None:
+        check_real("alpha", alpha, 0, math.inf, open_low=True, open_high=True)
+        check_real("sigma_T", sigma_T, 0, math.inf, open_low=True, open_high=True)
+        if alpha * sigma_T >= length / 2:
+            raise ValueError(
+                f"alpha * sigma_T is the initial ball radius rho and must be below "
+                f"length / 2 = {length / 2:g}, got {alpha:g} * {sigma_T:g} = {alpha * sigma_T:g}"
+            )
