@@ -1,0 +1,213 @@
+"""Explorers: one pure function of a few sliders, for three audiences.
+
+An :class:`Explorer` wraps ``frame(**values) -> Figure``. In JupyterLab, sliders recompute the frame.
+On the website there is no Python, so the frames of a (thinner) grid are computed in advance and a
+small script swaps them; most frames share traces and layouts, so each distinct one is stored once.
+Executed headlessly, an explorer computes its first frame.
+"""
+
+import hashlib
+import itertools
+import json
+import random
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from memnb.figures.style import embed_json, escape, is_static
+
+__all__ = ["Axis", "Explorer"]
+
+PAYLOAD_LIMIT = 700_000  # bytes an explorer may add to a page
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One slider.
+
+    Parameters
+    ----------
+    name : str
+        Argument of the frame function that the slider sets.
+    label : str
+        What the reader sees.
+    values : sequence
+        Increasing values in JupyterLab.
+    start
+        The value shown first; one of ``values`` and of ``static_values``.
+    static_values : sequence, optional
+        Subset of ``values`` for the website; all of them by default. It keeps both ends.
+    """
+
+    name: str
+    label: str
+    values: tuple
+    start: object
+    static_values: tuple = None
+
+    def __post_init__(self):
+        values = tuple(self.values)
+        static = values if self.static_values is None else tuple(self.static_values)
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "static_values", static)
+        if len(static) < 2 or not set(static) <= set(values):
+            raise ValueError(
+                f"static_values of axis {self.name!r} must be at least 2 of its values {values}, "
+                f"got {static}"
+            )
+        if self.start not in static:
+            raise ValueError(
+                f"start of axis {self.name!r} must be one of {static}, got {self.start!r}"
+            )
+
+
+class Explorer:
+    """A figure with sliders.
+
+    Parameters
+    ----------
+    frame : callable
+        ``frame(**values) -> plotly.graph_objects.Figure``: a pure function that always returns the
+        same number of traces, of the same types in the same order.
+    axes : sequence of Axis
+    alt : str
+        Alternative text.
+    title : str
+        Short name, read out and printed above the sliders.
+
+    Raises
+    ------
+    ValueError
+        If ``alt`` is empty or two axes share a name; by :meth:`payload` if the static data exceed
+        the limit or frames differ in their traces.
+    """
+
+    def __init__(self, frame, axes, alt, title=""):
+        self.frame, self.axes, self.alt, self.title = frame, tuple(axes), alt.strip(), title
+        names = [axis.name for axis in self.axes]
+        if not self.alt:
+            raise ValueError("alt must be a sentence that describes the figure, got ''")
+        if len(set(names)) != len(names) or not names:
+            raise ValueError(f"axes must have distinct names, got {names}")
+
+    @property
+    def start(self):
+        """The values shown first, as a dict."""
+        return {axis.name: axis.start for axis in self.axes}
+
+    def figure(self, **values):
+        """The figure for these slider values; those not given stay at their start."""
+        unknown = set(values) - set(self.start)
+        if unknown:
+            raise ValueError(f"unknown slider {sorted(unknown)}, allowed: {list(self.start)}")
+        figure = self.frame(**{**self.start, **values})
+        figure.update_layout(meta={"alt": self.alt})
+        return figure
+
+    def corners(self):
+        """Every combination of the ends of the sliders, as dicts."""
+        ends = [(axis.values[0], axis.values[-1]) for axis in self.axes]
+        for combination in itertools.product(*ends):
+            yield dict(zip(self.start, combination, strict=True))
+
+    def random(self, n, seed):
+        """n random combinations of slider values, as dicts."""
+        generator = random.Random(seed)
+        for _ in range(n):
+            yield {axis.name: generator.choice(axis.values) for axis in self.axes}
+
+    def payload(self):
+        """Everything the website needs, as a dict ready for JSON.
+
+        ``pool`` maps a content hash to one trace or one layout; ``frames`` lists, for each
+        combination of static values in row-major order, the layout's hash and its traces' hashes.
+        """
+        pool, frames, kinds = {}, [], None
+
+        def store(part):
+            text = json.dumps(part, separators=(",", ":"), sort_keys=True)
+            key = hashlib.sha256(text.encode()).hexdigest()[:10]
+            pool[key] = part
+            return key
+
+        for combination in itertools.product(*(axis.static_values for axis in self.axes)):
+            values = dict(zip(self.start, combination, strict=True))
+            figure = json.loads(self.figure(**values).to_json())
+            here = [trace["type"] for trace in figure["data"]]
+            kinds = kinds or here
+            if here != kinds:
+                raise ValueError(f"frame at {values} has traces {here}, the first one {kinds}")
+            figure["layout"].pop("template", None)
+            frames.append([store(figure["layout"]), *(store(t) for t in figure["data"])])
+        template = json.loads(self.figure().to_json())["layout"].get("template")
+        sliders = [
+            {
+                "name": axis.name,
+                "label": axis.label,
+                "values": [_text(v) for v in axis.static_values],
+                "start": axis.static_values.index(axis.start),
+            }
+            for axis in self.axes
+        ]
+        # Short numbers instead of hashes: the page carries each key once for every frame.
+        number = {key: i for i, key in enumerate(pool)}
+        payload = {
+            "sliders": sliders,
+            "template": template,
+            "pool": list(pool.values()),
+            "frames": [[number[key] for key in frame] for frame in frames],
+        }
+        size = len(json.dumps(payload, separators=(",", ":")))
+        if size > PAYLOAD_LIMIT:
+            raise ValueError(
+                f"explorer {self.title!r} carries {size} bytes, allowed: {PAYLOAD_LIMIT}; thin "
+                "static_values or the traces"
+            )
+        return payload
+
+    def html(self):
+        """The static explorer as HTML."""
+        height = self.figure().layout.height or 420
+        return (
+            f'<div class="memnb-explorer" role="group" aria-label="{escape(self.title)}">'
+            f'<div class="memnb-controls"></div>'
+            f'<div class="memnb-plot" role="img" aria-label="{escape(self.alt)}" '
+            f'style="min-height:{height}px"></div>'
+            f'<script type="application/json">{embed_json(self.payload())}</script></div>'
+        )
+
+    def widget(self):
+        """Sliders and a live figure for JupyterLab."""
+        import ipywidgets
+
+        live = go.FigureWidget(self.figure())
+        sliders = {
+            axis.name: ipywidgets.SelectionSlider(
+                options=[(_text(v), v) for v in axis.values],
+                value=axis.start,
+                description=axis.label,
+                style={"description_width": "11em"},
+                layout={"width": "95%", "max_width": "560px"},
+            )
+            for axis in self.axes
+        }
+
+        def redraw(_change):
+            new = self.figure(**{name: slider.value for name, slider in sliders.items()})
+            with live.batch_update():
+                for old, trace in zip(live.data, new.data, strict=True):
+                    old.update(trace.to_plotly_json(), overwrite=True)
+                live.layout.update(new.layout.to_plotly_json(), overwrite=True)
+
+        for slider in sliders.values():
+            slider.observe(redraw, names="value")
+        return ipywidgets.VBox([*sliders.values(), live])
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        if is_static():
+            return {"text/html": self.html(), "text/plain": self.alt}
+        return self.widget()._repr_mimebundle_()
+
+
+def _text(value):
+    return f"{value:g}" if isinstance(value, float) else str(value)
