@@ -1,0 +1,220 @@
+"""Execute chapters with papermill: two at a time, each in its own process, with a progress bar."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from tqdm import tqdm
+
+__all__ = ["ChapterFailed", "execute", "fingerprint"]
+
+WORKERS = 2
+PROGRESS = "memnb-cell"  # what a worker prints after each cell
+
+
+class ChapterFailed(RuntimeError):
+    """A chapter raised; the message is the chapter's name and the one line that says why."""
+
+
+def fingerprint(layout, chapter, parameters):
+    """SHA-256 of everything a chapter's outputs depend on.
+
+    That is its notebook, the package's source, the pinned requirements, the parameters and the
+    Python version. Editing one notebook therefore re-executes one chapter; editing the package
+    re-executes all.
+    """
+    digest = hashlib.sha256()
+    package = Path(__file__).resolve().parents[1]
+    sources = [p for p in sorted(package.rglob("*.py")) if "book" not in p.parts[-2:-1]]
+    sources = [p for p in sources if p.name != "__main__.py"]
+    local = sorted((layout.root / "memnb").rglob("*.py")) if not sources else []
+    pins = [layout.root / name for name in ("requirements.txt", "requirements.lock")]
+    for path in [layout.notebooks / f"{chapter}.ipynb", *sources, *local, *pins]:
+        if path.is_file():
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    digest.update(json.dumps(parameters, sort_keys=True).encode() + sys.version.encode())
+    return digest.hexdigest()
+
+
+def _worker(source, output, parameters, workdir):
+    """Run in the child process: execute one notebook, printing one line for each cell."""
+    import papermill
+    from papermill.clientwrap import PapermillNotebookClient
+    from papermill.engines import NBClientEngine, papermill_engines
+    from papermill.utils import remove_args
+
+    class Engine(NBClientEngine):
+        """nbclient, one thread for each kernel, progress as lines of text."""
+
+        @classmethod
+        def execute_managed_notebook(cls, nb_man, kernel_name, **kwargs):
+            done = nb_man.cell_complete
+
+            def cell_complete(cell, *args, **named):
+                done(cell, *args, **named)
+                print(PROGRESS, flush=True)
+
+            nb_man.cell_complete = cell_complete
+            kwargs = remove_args(["log_output"], **kwargs)
+            kwargs.update(timeout=None, kernel_name=kernel_name)
+            PapermillNotebookClient(nb_man, **kwargs).execute()
+
+    papermill_engines.register("memnb", Engine)
+    try:
+        papermill.execute_notebook(
+            source,
+            output,
+            parameters=parameters,
+            engine_name="memnb",
+            progress_bar=False,
+            log_output=False,
+            cwd=workdir,
+        )
+    except papermill.PapermillExecutionError as error:
+        print(json.dumps({"error": f"{error.ename}: {error.evalue}"}), flush=True)
+        return 1
+    return 0
+
+
+def _n_cells(path, parameters):
+    cells = json.loads(path.read_text())["cells"]
+    return len(cells) + bool(parameters)
+
+
+def _start(layout, chapter, output, parameters, static):
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")])
+        ),
+        "PYTHONWARNINGS": "ignore::DeprecationWarning",
+    }
+    environment.pop("MEMNB_STATIC", None)
+    if static:
+        environment["MEMNB_STATIC"] = "1"
+    request = {
+        "source": str(layout.notebooks / f"{chapter}.ipynb"),
+        "output": str(output),
+        "parameters": parameters,
+        "workdir": str(layout.root),
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "memnb.book.execute", json.dumps(request)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=layout.root,
+    )
+
+
+def execute(layout, chapters, parameters=None, *, static=False, destination=None):
+    """Execute chapters and return what was executed.
+
+    Parameters
+    ----------
+    layout : Layout
+    chapters : list of str
+    parameters : dict
+        Passed to every chapter's parameters cell.
+    static : bool
+        Make figures and explorers for the website.
+    destination : Path, optional
+        Folder of the executed notebooks. Without it they go to the cache, and those whose
+        fingerprint is unchanged are not executed again.
+
+    Returns
+    -------
+    list of str
+        The chapters that were executed now.
+
+    Raises
+    ------
+    ChapterFailed
+        If a chapter raises; the others are stopped and no output of it is left.
+    """
+    parameters = dict(parameters or {})
+    folder = destination or layout.executed
+    folder.mkdir(parents=True, exist_ok=True)
+    prints = {c: fingerprint(layout, c, {**parameters, "static": static}) for c in chapters}
+    if destination is None:
+        chapters = [c for c in chapters if not _is_cached(folder, c, prints[c])]
+    if not chapters:
+        return []
+    total = sum(_n_cells(layout.notebooks / f"{c}.ipynb", parameters) for c in chapters)
+    with (
+        tempfile.TemporaryDirectory(dir=folder, prefix=".running-") as scratch,
+        tqdm(total=total, desc="Executing chapters", unit="cell") as bar,
+    ):
+        waiting, running = list(chapters), {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < WORKERS:
+                    chapter = waiting.pop(0)
+                    output = Path(scratch) / f"{chapter}.ipynb"
+                    job = _start(layout, chapter, output, parameters, static)
+                    os.set_blocking(job.stdout.fileno(), False)
+                    running[chapter] = (job, output, time.monotonic(), [""])
+                for chapter, (job, output, began, text) in list(running.items()):
+                    new = job.stdout.read() or ""
+                    text[0] += new
+                    bar.update(new.count(PROGRESS))
+                    if job.poll() is None:
+                        continue
+                    text[0] += job.stdout.read() or ""
+                    del running[chapter]
+                    if job.returncode:
+                        raise ChapterFailed(_reason(chapter, text[0], job.stderr.read()))
+                    _keep(folder, chapter, output, prints[chapter], time.monotonic() - began,
+                          parameters)
+                time.sleep(0.05)
+        finally:
+            for job, *_ in running.values():
+                job.terminate()
+                job.wait()
+        bar.update(total - bar.n)
+    return chapters
+
+
+def _reason(chapter, out, err):
+    for line in out.splitlines():
+        if line.startswith("{"):
+            return f"chapter {chapter}: {json.loads(line)['error']}"
+    lines = err.strip().splitlines() or ["stopped without a message"]
+    return f"chapter {chapter}: {lines[-1]}"
+
+
+def _is_cached(folder, chapter, expected):
+    record = folder / f"{chapter}.json"
+    if not record.is_file() or not (folder / f"{chapter}.ipynb").is_file():
+        return False
+    return json.loads(record.read_text())["fingerprint"] == expected
+
+
+def _keep(folder, chapter, output, digest, seconds, parameters):
+    """Notebook first, then its record: the record stands only beside a complete notebook."""
+    record = folder / f"{chapter}.json"
+    record.unlink(missing_ok=True)
+    os.replace(output, folder / f"{chapter}.ipynb")
+    content = {
+        "fingerprint": digest,
+        "seconds": round(seconds, 2),
+        "parameters": parameters,
+        "finished": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "versions": {name: version(name) for name in ("torch", "numpy", "plotly", "papermill")},
+        "python": sys.version.split()[0],
+    }
+    fresh = output.with_suffix(".json")
+    fresh.write_text(json.dumps(content, indent=1))
+    os.replace(fresh, record)
+
+
+if __name__ == "__main__":
+    sys.exit(_worker(**json.loads(sys.argv[1])))
