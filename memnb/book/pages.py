@@ -1,0 +1,134 @@
+"""Pages that the build writes: claims, execution times, API."""
+
+import importlib
+import json
+import pkgutil
+from collections import Counter
+
+import memnb
+from memnb.claims import MIME, VERDICTS, Claim
+
+__all__ = ["api_page", "claims_of", "claims_page", "times_page"]
+
+
+def claims_of(notebook):
+    """The claims recorded in the outputs of an executed notebook, in order.
+
+    Parameters
+    ----------
+    notebook : dict
+        Notebook in its JSON form.
+
+    Returns
+    -------
+    list of Claim
+    """
+    outputs = (o for cell in notebook["cells"] for o in cell.get("outputs", []))
+    records = (o["data"][MIME] for o in outputs if MIME in o.get("data", {}))
+    return [Claim(**record) for record in records]
+
+
+def _cell(text):
+    return text.replace("|", r"\|").replace("\n", " ")
+
+
+def claims_page(notebooks):
+    """Markdown of the claims page.
+
+    Parameters
+    ----------
+    notebooks : dict
+        Chapter name to executed notebook.
+    """
+    claims = [claim for notebook in notebooks.values() for claim in claims_of(notebook)]
+    counts = Counter(claim.verdict for claim in claims)
+    summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
+    lines = [
+        "# Claims and verdicts",
+        "",
+        f"Each row is a statement of a source and what this book measured: {summary}. The rows are "
+        "collected from the chapters when they are executed; a chapter whose measurement no longer "
+        "supports its verdict stops the build.",
+        "",
+        "- **reproduced**: the measurement supports the statement.",
+        "- **differs**: the measurement does not support it, or only in part; the chapter says how.",
+        "- **not attempted**: the chapters so far do not test it, for the reason given.",
+        "",
+        ":::{div} memnb-scroll",
+        "| Statement | Source | Chapter | Measured | Verdict |",
+        "|:--|:--|:--|:--|:--|",
+    ]
+    for c in claims:
+        badge = f'<span class="memnb-verdict memnb-{c.verdict.replace(" ", "-")}">{c.verdict}</span>'
+        evidence = f" <small>{_cell(c.evidence)}</small>" if c.evidence else ""
+        link = f"[{c.chapter.split('-')[0]}](../notebooks/{c.chapter}.ipynb)"
+        lines.append(
+            f"| {_cell(c.statement)} | {_cell(c.source)} | {link} "
+            f"| {_cell(c.measured)}{evidence} | {badge} |"
+        )
+    return "\n".join([*lines, ":::", ""])
+
+
+def times_page(records, notebooks):
+    """Markdown of the page of execution times.
+
+    Parameters
+    ----------
+    records : dict
+        Chapter name to the record that :func:`memnb.book.execute.execute` keeps.
+    notebooks : dict
+        Chapter name to executed notebook.
+    """
+    lines = [
+        "# Execution times",
+        "",
+        "Wall time of each chapter when this site was built, two chapters at a time and one thread "
+        "each, the start of Python and torch included.",
+        "",
+        "| Chapter | Seconds | Code cells | Profile | Executed |",
+        "|:--|--:|--:|:--|:--|",
+    ]
+    for chapter, record in records.items():
+        cells = sum(c["cell_type"] == "code" for c in notebooks[chapter]["cells"])
+        profile = record["parameters"].get("profile", "quick")
+        lines.append(
+            f"| [{chapter}](../notebooks/{chapter}.ipynb) | {record['seconds']:.1f} | {cells} "
+            f"| {profile} | {record['finished']} |"
+        )
+    first = next(iter(records.values()), None)
+    if first:
+        versions = ", ".join(f"{k} {v}" for k, v in first["versions"].items())
+        lines += ["", f"Python {first['python']}, {versions}."]
+    return "\n".join([*lines, ""])
+
+
+def api_page():
+    """Markdown of the API page: every public name of every public module, from its docstring."""
+    names = [m.name for m in pkgutil.walk_packages(memnb.__path__, "memnb.")]
+    skipped = ("memnb.__main__", "memnb.book")
+    lines = [
+        "# API",
+        "",
+        "The package behind the book. Data flows one way: data, schedules, denoisers, flows, "
+        "endpoints, figures, explorers.",
+        "",
+    ]
+    for name in names:
+        if name.startswith(skipped) or not getattr(importlib.import_module(name), "__all__", []):
+            continue
+        lines += [
+            f"## {name}",
+            "",
+            "```{eval-rst}",
+            f".. automodule:: {name}",
+            "   :members:",
+            "   :special-members: __call__",
+            "```",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def load(path):
+    """A JSON file's content."""
+    return json.loads(path.read_text())
