@@ -1,0 +1,46 @@
+# make book | test | lab | serve | bench | format | clean
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+export OMP_NUM_THREADS = 1
+export PYTHONDONTWRITEBYTECODE = 1
+KEYS = $(shell $(BIN)/python -c "from memnb.book.check import STRIP_KEYS; print(STRIP_KEYS)")
+
+book: $(STAMP)
+	@$(BIN)/python -m memnb build
+
+test: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m memnb build
+	$(BIN)/python -m memnb check
+	$(BIN)/python -m pytest -q -n 2 memnb tests --ignore=tests/browser
+	$(BIN)/python -m pytest -q --nbval-lax --nbval-current-env notebooks
+	$(BIN)/python -m memnb run --profile quick
+	$(BIN)/python -m pytest -q -rs tests/browser
+
+lab: $(STAMP)
+	$(BIN)/jupyter lab notebooks
+
+serve: $(STAMP)
+	@$(BIN)/python -m memnb serve
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks.flows
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/nbstripout --keep-count --keep-id --extra-keys "$(KEYS)" notebooks/*.ipynb
+
+clean:
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+
+# Installed anew whenever the pins change.
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+.PHONY: book test lab serve bench format clean

@@ -1,0 +1,69 @@
+"""Rules that every chapter keeps, checked without executing anything."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+__all__ = ["STRIP_KEYS", "check"]
+
+MAX_WIDTH, MAX_LINES, MAX_BYTES = 75, 30, 300_000
+STRIP_KEYS = (
+    "metadata.papermill metadata.widgets metadata.language_info cell.metadata.papermill "
+    "cell.metadata.execution cell.metadata.exception cell.metadata.duration cell.metadata.status "
+    "cell.metadata.start_time cell.metadata.end_time"
+)
+_OUTSIDE = re.compile(
+    r"<(?:script|img|iframe|source|video|audio|embed)\b[^>]*?\bsrc\s*=\s*[\"']?(?:https?:)?//"
+    r"|<link\b(?=[^>]*rel=[\"'](?:stylesheet|preload|icon|modulepreload|preconnect))"
+    r"[^>]*?\bhref\s*=\s*[\"'](?:https?:)?//",
+    re.IGNORECASE,
+)
+
+
+def _chapter(path):
+    """Yield the faults of one notebook."""
+    if path.stat().st_size > MAX_BYTES:
+        yield f"is {path.stat().st_size} bytes, allowed: {MAX_BYTES}"
+    cells = json.loads(path.read_text())["cells"]
+    tags = [cell["metadata"].get("tags", []) for cell in cells]
+    if sum("parameters" in t for t in tags) != 1:
+        yield "needs exactly one cell tagged `parameters`"
+    for number, (cell, tag) in enumerate(zip(cells, tags, strict=True)):
+        text = "".join(cell["source"])
+        if cell["cell_type"] != "code":
+            if re.search(r"!\[\s*\]\(", text):
+                yield f"cell {number}: an image without alt text"
+            continue
+        lines = text.splitlines()
+        if len(lines) > MAX_LINES:
+            yield f"cell {number}: {len(lines)} lines of code, allowed: {MAX_LINES}"
+        for line in lines:
+            if len(line) > MAX_WIDTH:
+                yield f"cell {number}: a line of {len(line)} characters, allowed: {MAX_WIDTH}"
+        if cell["outputs"] and "keep_output" not in tag:
+            yield f"cell {number}: outputs outside a cell tagged `keep_output`"
+        if "keep_output" in tag and "# NBVAL_CHECK_OUTPUT" not in text:
+            yield f"cell {number}: kept outputs that nbval does not check"
+        if re.search(r"\.show\(\)|\bfig(ure)?\s*$", text):
+            yield f"cell {number}: a figure without alt text: use style.show(figure, alt)"
+
+
+def check(layout):
+    """Return the faults of the chapters, and of the site if it is built, as a list of lines."""
+    faults = []
+    paths = [layout.notebooks / f"{chapter}.ipynb" for chapter in layout.chapters()]
+    for path in paths:
+        faults += [f"{path.name}: {fault}" for fault in _chapter(path)]
+    if paths:
+        command = [sys.executable, "-m", "nbstripout", "--verify", "--keep-count", "--keep-id"]
+        command += ["--extra-keys", STRIP_KEYS, *map(str, paths)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            faults.append("nbstripout: " + (done.stdout + done.stderr).strip())
+    for page in sorted(Path(layout.site).rglob("*.html")) if layout.site.exists() else []:
+        found = _OUTSIDE.search(page.read_text())
+        if found:
+            faults.append(f"{page.name}: loads something from outside: {found.group()[:120]}")
+    return faults
