@@ -28,12 +28,20 @@ def _parser():
     run = verbs.add_parser("run", help="execute chapters with parameters of your own")
     run.add_argument("chapters", nargs="*", metavar="CHAPTER", help="name or number; all if none")
     run.add_argument(
-        "-p", dest="parameters", nargs=2, action="append", default=[], metavar=("name", "value"),
+        "-p",
+        dest="parameters",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("name", "value"),
         help="a value for the parameters cell; may be repeated",
     )
     run.add_argument("--profile", default=None, help=f"one of {', '.join(PROFILES)}")
     run.add_argument(
-        "--output", type=Path, default=None, metavar="DIR",
+        "--output",
+        type=Path,
+        default=None,
+        metavar="DIR",
         help="where the executed notebooks go (default _build/runs)",
     )
     verbs.add_parser("build", help="execute what changed and build the site")

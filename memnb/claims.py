@@ -62,10 +62,9 @@ class Claim:
         return {
             MIME: asdict(self),
             "text/plain": f"[{self.verdict}] {self.statement} ({self.source}): {self.measured}",
-            "text/html": f'<div class="memnb-claim memnb-claim--{style}">'
-            f'<span class="memnb-claim__verdict">{text["verdict"]}</span> {text["statement"]} '
-            f"<cite>{text['source']}</cite><br><strong>Measured:</strong> {text['measured']}"
-            f"{evidence}</div>",
+            "text/html": f'<div class="memnb-claim"><p><span class="memnb-verdict memnb-{style}">'
+            f"{text['verdict']}</span> {text['statement']} <cite>({text['source']})</cite></p>"
+            f"<p><strong>Measured:</strong> {text['measured']}{evidence}</p></div>",
         }
 
 

@@ -34,7 +34,7 @@ import torch
 from .data import TrainingSet
 from .validation import check_points, check_real
 
-__all__ = ["EmpiricalBayesDenoiser", "ReLUNetwork", "RampDenoiser", "ramp_family"]
+__all__ = ["EmpiricalBayesDenoiser", "RampDenoiser", "ReLUNetwork", "ramp_family"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -280,8 +280,9 @@ def _integrate(velocity, y, grid, method, return_path, tolerances):
             raise ValueError(f"rtol and atol have no meaning for method {method!r}")
         tolerances = {"options": {"grid_constructor": lambda func, y0, t: grid}}
     with torch.no_grad():
-        path = odeint(velocity, y, grid if return_path else grid[[0, -1]], method=method,
-                      **tolerances)
+        path = odeint(
+            velocity, y, grid if return_path else grid[[0, -1]], method=method, **tolerances
+        )
     return path if return_path else path[-1]
 
 

@@ -60,7 +60,7 @@ def sigma_derivative(t):
 
 
 def sigma_from_ou_time(s):
-    r"""Noise level :math:`\sigma = \sqrt{e^{2s} - 1}` at Ornstein-Uhlenbeck time :math:`s \ge 0`."""
+    r"""Noise level :math:`\sigma = \sqrt{e^{2s} - 1}` at Ornstein-Uhlenbeck time s, s >= 0."""
     return torch.expm1(2 * _nonnegative("s", s)).sqrt()
 
 

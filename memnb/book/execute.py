@@ -31,11 +31,10 @@ def fingerprint(layout, chapter, parameters):
     """
     digest = hashlib.sha256()
     package = Path(__file__).resolve().parents[1]
-    sources = [p for p in sorted(package.rglob("*.py")) if "book" not in p.parts[-2:-1]]
-    sources = [p for p in sources if p.name != "__main__.py"]
-    local = sorted((layout.root / "memnb").rglob("*.py")) if not sources else []
+    tools = (package / "book", package / "__main__.py")  # they do not enter any output
+    sources = [p for p in sorted(package.rglob("*.py")) if not {p, p.parent} & set(tools)]
     pins = [layout.root / name for name in ("requirements.txt", "requirements.lock")]
-    for path in [layout.notebooks / f"{chapter}.ipynb", *sources, *local, *pins]:
+    for path in [layout.notebooks / f"{chapter}.ipynb", *sources, *pins]:
         if path.is_file():
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     digest.update(json.dumps(parameters, sort_keys=True).encode() + sys.version.encode())
@@ -172,8 +171,14 @@ def execute(layout, chapters, parameters=None, *, static=False, destination=None
                     del running[chapter]
                     if job.returncode:
                         raise ChapterFailed(_reason(chapter, text[0], job.stderr.read()))
-                    _keep(folder, chapter, output, prints[chapter], time.monotonic() - began,
-                          parameters)
+                    _keep(
+                        folder,
+                        chapter,
+                        output,
+                        prints[chapter],
+                        time.monotonic() - began,
+                        parameters,
+                    )
                 time.sleep(0.05)
         finally:
             for job, *_ in running.values():

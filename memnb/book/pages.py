@@ -51,7 +51,7 @@ def claims_page(notebooks):
         "supports its verdict stops the build.",
         "",
         "- **reproduced**: the measurement supports the statement.",
-        "- **differs**: the measurement does not support it, or only in part; the chapter says how.",
+        "- **differs**: the measurement does not support it, or only in part; see the chapter.",
         "- **not attempted**: the chapters so far do not test it, for the reason given.",
         "",
         ":::{div} memnb-scroll",
@@ -59,7 +59,9 @@ def claims_page(notebooks):
         "|:--|:--|:--|:--|:--|",
     ]
     for c in claims:
-        badge = f'<span class="memnb-verdict memnb-{c.verdict.replace(" ", "-")}">{c.verdict}</span>'
+        badge = (
+            f'<span class="memnb-verdict memnb-{c.verdict.replace(" ", "-")}">{c.verdict}</span>'
+        )
         evidence = f" <small>{_cell(c.evidence)}</small>" if c.evidence else ""
         link = f"[{c.chapter.split('-')[0]}](../notebooks/{c.chapter}.ipynb)"
         lines.append(

@@ -184,8 +184,10 @@ def serve(layout, port=8000, open_server=http.server.ThreadingHTTPServer):
         raise SystemExit("there is no site yet: run `make book` first")
     handler = functools.partial(_Quiet, directory=str(layout.site))
     with open_server(("127.0.0.1", port), handler) as server:
-        print(f"The book is at http://127.0.0.1:{server.server_address[1]}/ (Ctrl-C to stop)",
-              flush=True)
+        print(
+            f"The book is at http://127.0.0.1:{server.server_address[1]}/ (Ctrl-C to stop)",
+            flush=True,
+        )
         try:
             server.serve_forever()
         except KeyboardInterrupt:

@@ -1,8 +1,9 @@
 """Explorers: one pure function of a few sliders, for three audiences.
 
-An :class:`Explorer` wraps ``frame(**values) -> Figure``. In JupyterLab, sliders recompute the frame.
-On the website there is no Python, so the frames of a (thinner) grid are computed in advance and a
-small script swaps them; most frames share traces and layouts, so each distinct one is stored once.
+An :class:`Explorer` wraps ``frame(**values) -> Figure``. In JupyterLab, sliders recompute the
+frame. On the website there is no Python, so the frames of a (thinner) grid are computed in advance
+and a small script swaps them; most frames share traces and layouts, so each distinct one is stored
+once.
 Executed headlessly, an explorer computes its first frame.
 """
 

@@ -42,9 +42,7 @@ PALETTE = {
 }
 _BY_CLASS = ("orange", "blue", "green", "amber", "gray")
 CLASS_COLORS = {c: PALETTE[name] for c, name in zip(CLASSES, _BY_CLASS, strict=True)}
-CLASS_SYMBOLS = dict(
-    zip(CLASSES, ("circle", "diamond", "square", "triangle-up", "x"), strict=True)
-)
+CLASS_SYMBOLS = dict(zip(CLASSES, ("circle", "diamond", "square", "triangle-up", "x"), strict=True))
 
 _AXIS = {"showline": True, "ticks": "outside", "zeroline": False, "automargin": True}
 
