@@ -14,12 +14,14 @@ from memnb.endpoints import CLASSES
 from memnb.figures.style import CLASS_COLORS, CLASS_SYMBOLS, PALETTE, compact, square
 
 __all__ = [
+    "comparison_figure",
     "coordinate_figure",
     "denoiser_figure",
     "endpoint_areas",
     "field_figure",
     "fractions_figure",
     "phase_figure",
+    "plane_figure",
     "with_note",
 ]
 
@@ -354,4 +356,61 @@ def fractions_figure(x, fractions, exact, x_title):
         )  # fmt: skip
     figure.update_xaxes(title=x_title)
     figure.update_yaxes(title="fraction of starts", range=[-0.03, 1.03])
+    return figure
+
+
+def plane_figure(z, endpoints):
+    r"""Points in their first two coordinates, one trace for each endpoint class.
+
+    Parameters
+    ----------
+    z : Tensor, shape (n, 2)
+        Coordinates :math:`z_1, z_2` in units of the (common) edge of the hyperbox.
+    endpoints : Endpoints
+        Their classes, which the legend counts.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+    """
+    corners = torch.tensor([[0.0, 0.0], [1, 0], [1, 1], [0, 1], [0, 0]])
+    style = {"color": NEUTRAL, "width": 1.5}
+    figure = go.Figure(_lines(corners, line=style, hoverinfo="skip", showlegend=False))
+    for index, (name, count) in enumerate(endpoints.counts().items()):
+        marker = {
+            "color": CLASS_COLORS[name], "symbol": CLASS_SYMBOLS[name], "size": 8, "opacity": 0.75,
+        }  # fmt: skip
+        chosen = z[endpoints.labels == index]
+        figure.add_trace(
+            _dots(chosen, name=f"{name}: {count}", marker=marker, hoverinfo="skip", showlegend=True)
+        )
+    figure.update_layout(height=520)
+    figure.update_xaxes(title="coordinate z₁")
+    figure.update_yaxes(title="coordinate z₂")
+    return square(figure, (-3, 3.5), (-3, 3.5))
+
+
+def comparison_figure(fractions):
+    r"""Fractions of endpoint classes of several denoisers as bars side by side.
+
+    Parameters
+    ----------
+    fractions : dict
+        Denoiser name to what :meth:`memnb.endpoints.Endpoints.fractions` returns.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+    """
+    patterns = ("", "/", ".", "x")
+    figure = go.Figure()
+    for (name, classes), pattern in zip(fractions.items(), patterns, strict=False):
+        p, error = zip(*(classes[c] for c in CLASSES), strict=True)
+        figure.add_bar(
+            x=list(CLASSES), y=p, name=name, error_y={"array": error},
+            marker={"color": [CLASS_COLORS[c] for c in CLASSES], "pattern": {"shape": pattern}},
+        )  # fmt: skip
+    figure.update_layout(barmode="group")
+    figure.update_xaxes(title="endpoint class")
+    figure.update_yaxes(title="fraction of starts", range=[0, 1.05])
     return figure
