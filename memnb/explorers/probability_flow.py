@@ -21,7 +21,7 @@ from memnb.schedules import uniform_grid
 __all__ = ["EXPLORERS", "early_stopping", "two_flows"]
 
 MAX_DIM = 100
-D_AXIS = Axis("d", "dimension d", (30, 60, MAX_DIM), 30)
+D_AXIS = Axis("d", "dimension d", (30, 60, MAX_DIM), 30, (30, MAX_DIM))
 
 
 @cache
@@ -113,8 +113,11 @@ def early_stopping(n_starts=500, seed=0):
     axes = (
         Axis("N", "training points N", (2, 3, 4, 6, 8, 11, 16, 21, 26, 31), 11),
         D_AXIS,
-        Axis("threshold", "threshold", (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4), 0.2),
-    )
+        Axis(
+            "threshold", "threshold", (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4), 0.2,
+            (0.02, 0.1, 0.2, 0.3, 0.4),
+        ),
+    )  # fmt: skip
     alt = (
         "Stacked counts of probability-flow endpoints against the initial ball radius. With a "
         "small radius most starts stop on the boundary of the hyperbox or inside it; as the "

@@ -131,7 +131,7 @@ def euler_figure(steps, errors, rate):
     errors : dict
         Name of the method to errors, each of length S; at most three.
     rate : Tensor, shape (S,)
-        The expected errors :math:`1/\sqrt{\pi T}`, drawn as a thin line.
+        The expected errors :math:`1/\sqrt{\pi m}`, drawn as a thin line.
 
     Returns
     -------
@@ -151,10 +151,10 @@ def euler_figure(steps, errors, rate):
             line={"color": color, "dash": dash}, marker={"symbol": symbol, "size": 8},
         )  # fmt: skip
     figure.add_scatter(
-        x=compact(steps), y=compact(rate), mode="lines", name="1/√(πT)",
+        x=compact(steps), y=compact(rate), mode="lines", name="1/√(πm)",
         line={"color": NEUTRAL, "width": 1.5},
     )  # fmt: skip
-    figure.update_xaxes(type="log", title="number of steps T", tickvals=[int(s) for s in steps])
+    figure.update_xaxes(type="log", title="number of steps m", tickvals=[int(s) for s in steps])
     figure.update_yaxes(
         type="log", title="error / distance travelled", exponentformat="power", dtick=2
     )
