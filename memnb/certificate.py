@@ -107,7 +107,8 @@ def certified_cost(training_set: TrainingSet, rho, n_directions=16, n_biases=24)
     problem = cvxpy.Problem(
         cvxpy.Minimize(cvxpy.sum(cvxpy.norm(a, axis=1))), [cvxpy.abs(residual) <= TOLERANCE]
     )
-    problem.solve(solver=cvxpy.CLARABEL)
+    gap = {"tol_gap_abs": 1e-7, "tol_gap_rel": 1e-7, "tol_feas": 1e-7}
+    problem.solve(solver=cvxpy.CLARABEL, **gap)
     if problem.status != cvxpy.OPTIMAL:
         raise RuntimeError(f"the solver stopped with status {problem.status!r}")
     return float(problem.value)
