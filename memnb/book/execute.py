@@ -104,14 +104,15 @@ def _start(layout, chapter, output, parameters, static):
         "parameters": parameters,
         "workdir": str(layout.root),
     }
-    return subprocess.Popen(
-        [sys.executable, "-m", "memnb.book.execute", json.dumps(request)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        cwd=layout.root,
-    )
+    # Files, not pipes: they never fill up, and can be read while the worker writes.
+    with open(output.with_suffix(".out"), "w") as out, open(output.with_suffix(".err"), "w") as err:
+        return subprocess.Popen(
+            [sys.executable, "-m", "memnb.book.execute", json.dumps(request)],
+            stdout=out,
+            stderr=err,
+            env=environment,
+            cwd=layout.root,
+        )
 
 
 def execute(layout, chapters, parameters=None, *, static=False, destination=None):
@@ -159,27 +160,18 @@ def execute(layout, chapters, parameters=None, *, static=False, destination=None
                     chapter = waiting.pop(0)
                     output = Path(scratch) / f"{chapter}.ipynb"
                     job = _start(layout, chapter, output, parameters, static)
-                    os.set_blocking(job.stdout.fileno(), False)
-                    running[chapter] = (job, output, time.monotonic(), [""])
-                for chapter, (job, output, began, text) in list(running.items()):
-                    new = job.stdout.read() or ""
-                    text[0] += new
-                    bar.update(new.count(PROGRESS))
+                    running[chapter] = (job, output, time.monotonic())
+                time.sleep(0.05)
+                logs = Path(scratch).glob("*.out")
+                bar.update(sum(log.read_text().count(PROGRESS) for log in logs) - bar.n)
+                for chapter, (job, output, began) in list(running.items()):
                     if job.poll() is None:
                         continue
-                    text[0] += job.stdout.read() or ""
                     del running[chapter]
                     if job.returncode:
-                        raise ChapterFailed(_reason(chapter, text[0], job.stderr.read()))
-                    _keep(
-                        folder,
-                        chapter,
-                        output,
-                        prints[chapter],
-                        time.monotonic() - began,
-                        parameters,
-                    )
-                time.sleep(0.05)
+                        raise ChapterFailed(_reason(chapter, output))
+                    seconds = time.monotonic() - began
+                    _keep(folder, chapter, output, prints[chapter], seconds, parameters)
         finally:
             for job, *_ in running.values():
                 job.terminate()
@@ -188,12 +180,12 @@ def execute(layout, chapters, parameters=None, *, static=False, destination=None
     return chapters
 
 
-def _reason(chapter, out, err):
-    for line in out.splitlines():
+def _reason(chapter, output):
+    for line in output.with_suffix(".out").read_text().splitlines():
         if line.startswith("{"):
             return f"chapter {chapter}: {json.loads(line)['error']}"
-    lines = err.strip().splitlines() or ["stopped without a message"]
-    return f"chapter {chapter}: {lines[-1]}"
+    lines = output.with_suffix(".err").read_text().strip().splitlines()
+    return f"chapter {chapter}: {lines[-1] if lines else 'stopped without a message'}"
 
 
 def _is_cached(folder, chapter, expected):
