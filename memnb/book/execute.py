@@ -163,7 +163,9 @@ def execute(layout, chapters, parameters=None, *, static=False, destination=None
                     running[chapter] = (job, output, time.monotonic())
                 time.sleep(0.05)
                 logs = Path(scratch).glob("*.out")
-                bar.update(sum(log.read_text().count(PROGRESS) for log in logs) - bar.n)
+                done = sum(log.read_text().count(PROGRESS) for log in logs)
+                if done > bar.n:
+                    bar.update(done - bar.n)
                 for chapter, (job, output, began) in list(running.items()):
                     if job.poll() is None:
                         continue
