@@ -62,7 +62,7 @@ def claims_page(notebooks):
         badge = (
             f'<span class="memnb-verdict memnb-{c.verdict.replace(" ", "-")}">{c.verdict}</span>'
         )
-        evidence = f" <small>{_cell(c.evidence)}</small>" if c.evidence else ""
+        evidence = f"<br><small>{_cell(c.evidence)}</small>" if c.evidence else ""
         link = f"[{c.chapter.split('-')[0]}](../notebooks/{c.chapter}.ipynb)"
         lines.append(
             f"| {_cell(c.statement)} | {_cell(c.source)} | {link} "

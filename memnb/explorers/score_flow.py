@@ -96,7 +96,7 @@ def plane(n_starts=150, seed=0):
     axes = (
         N_AXIS,
         D_AXIS,
-        Axis("r", "time r", (0, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 20), 0, (0, 1, 2, 3, 4, 6, 12, 20)),
+        Axis("r", "time r", (0, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 20), 4, (0, 1, 2, 3, 4, 6, 12, 20)),
         THRESHOLD_AXIS,
     )
     alt = (

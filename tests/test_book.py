@@ -1,0 +1,230 @@
+"""Building the book: only what changed is executed, and no failure or kill breaks the site."""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT, notebook
+
+from memnb.book.check import check
+from memnb.book.layout import Layout
+from memnb.book.pages import api_page, claims_page, times_page
+
+
+def snapshot(folder):
+    """Hash of every file below a folder."""
+    files = sorted(p for p in folder.resolve().rglob("*") if p.is_file())
+    return {
+        str(p.relative_to(folder.resolve())): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in files
+    }
+
+
+def finished(book):
+    folder = book.root / "_build" / "executed"
+    return {p.stem: p.stat().st_mtime_ns for p in folder.glob("*.json")}
+
+
+def test_build_executes_only_what_changed_and_failure_leaves_the_site(book):
+    first = book.cli("build")
+    assert first.returncode == 0, first.stderr
+    assert str(book.site / "index.html") in first.stdout
+    assert "3" in (book.site / "notebooks" / "02-b.html").read_text()
+    before, site = finished(book), snapshot(book.site)
+
+    again = book.cli("build")
+    assert again.returncode == 0 and "Nothing has changed" in again.stdout
+    assert finished(book) == before and snapshot(book.site) == site
+
+    book.write("02-b", "print(x + 40)")
+    assert book.cli("build").returncode == 0
+    after = finished(book)
+    assert after["01-a"] == before["01-a"] and after["02-b"] > before["02-b"]
+    assert "41" in (book.site / "notebooks" / "02-b.html").read_text()
+
+    site = snapshot(book.site)
+    book.write("01-a", "raise ValueError('N must be at least 2, got 1')")
+    failed = book.cli("build")
+    assert failed.returncode == 1
+    assert "chapter 01-a: ValueError: N must be at least 2, got 1" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert snapshot(book.site) == site
+
+    book.write("01-a", "print(x + 1)")
+    (book.root / "book" / "intro.md").write_text("# A small book\n\n[missing](nowhere.md)\n")
+    failed = book.cli("build")
+    assert failed.returncode == 1 and "nowhere" in failed.stderr
+    assert snapshot(book.site) == site
+
+
+def test_killed_builds_never_leave_a_broken_site(book):
+    assert book.cli("build").returncode == 0
+    pages = ("index.html", "book/intro.html", "notebooks/01-a.html", "notebooks/02-b.html")
+    generator = random.Random(0)
+    began = time.monotonic()
+    book.write("01-a", "print(0)")
+    assert book.cli("build").returncode == 0
+    whole = time.monotonic() - began
+    for attempt in range(10):
+        book.write("01-a", f"print({attempt} + 1000)")
+        job = subprocess.Popen(
+            book.command("build"),
+            env=book.environment,
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(generator.uniform(0, whole))
+        os.killpg(job.pid, signal.SIGKILL)
+        job.wait()
+        for page in pages:
+            text = (book.site / page).read_text()
+            assert text.rstrip().endswith("</html>"), f"{page} is broken after kill {attempt}"
+        assert (book.site / ".memnb-fingerprint").is_file()
+    last = book.cli("build")
+    assert last.returncode == 0, last.stderr
+    assert "1009" in (book.site / "notebooks" / "01-a.html").read_text()
+    left = [p.name for p in (book.root / "_build").iterdir()]
+    assert not [name for name in left if name.startswith("stage-")], left
+    assert len([name for name in left if name.startswith("site-")]) == 1, left
+
+
+def test_the_fingerprint_covers_package_pins_and_parameters(book, tmp_path):
+    """A copy of the package stands in for an edited one."""
+    package = tmp_path / "copy" / "memnb"
+    shutil.copytree(ROOT / "memnb", package, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def digest(parameters="{}"):
+        code = (
+            "from memnb.book.execute import fingerprint; from memnb.book.layout import Layout;"
+            f"print(fingerprint(Layout.here(), '01-a', {parameters}))"
+        )
+        environment = {**book.environment, "PYTHONPATH": str(package.parent)}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    first = digest()
+    assert digest() == first
+    assert digest("{'N': 3}") != first
+    with open(package / "data.py", "a") as file:
+        file.write("\n# edited\n")
+    second = digest()
+    assert second != first
+    with open(package / "book" / "site.py", "a") as file:
+        file.write("\n# edited: this does not enter a chapter's outputs\n")
+    assert digest() == second
+    (book.root / "requirements.lock").write_text("torch==0\n")
+    assert digest() != second
+
+
+def test_command_line(book):
+    for verb in ("run", "build", "check", "serve"):
+        shown = book.cli(verb, "--help")
+        assert shown.returncode == 0 and verb in shown.stdout
+    unknown = book.cli("run", "99-missing")
+    assert unknown.returncode != 0
+    assert "unknown chapter '99-missing', allowed: 01-a, 02-b" in unknown.stderr
+    assert "run `make book` first" in book.cli("serve").stderr
+    done = book.cli("run", "1", "-p", "x", "5", "--output", book.root / "out")
+    assert done.returncode == 0, done.stderr
+    cells = json.loads((book.root / "out" / "01-a.ipynb").read_text())["cells"]
+    assert "6\n" in [o["text"] for c in cells for o in c.get("outputs", [])][0]
+    assert not book.site.exists()
+
+
+def test_check_names_each_broken_rule(book):
+    layout = Layout(book.root)
+    assert check(layout) == []
+    bad = notebook("print(1)\n" * 31, "y = 1  # " + "x" * 80, "figure.show()")
+    bad["cells"][2]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "1\n"}]
+    bad["cells"][2]["execution_count"] = 1
+    bad["cells"][1]["metadata"] = {}
+    (book.root / "notebooks" / "01-a.ipynb").write_text(json.dumps(bad))
+    faults = "\n".join(check(layout))
+    for part in ("parameters", "31 lines", "89 characters", "outputs outside", "without alt text"):
+        assert part in faults, (part, faults)
+    assert "nbstripout" in faults
+
+
+def test_check_finds_requests_to_the_outside(book):
+    page = book.site / "x.html"
+    page.parent.mkdir(parents=True)
+    page.write_text('<script src="https://cdn.example.org/a.js"></script>')
+    assert any("loads something from outside" in fault for fault in check(Layout(book.root)))
+
+
+def test_generated_pages():
+    from memnb.claims import check as claim
+
+    record = claim("A | B", source="S", chapter="01-a", measured="1", holds=True)
+    output = {"data": record._repr_mimebundle_()}
+    executed = {"01-a": {"cells": [{"cell_type": "code", "outputs": [output]}]}}
+    page = claims_page(executed)
+    assert "1 reproduced, 0 differs, 0 not attempted" in page
+    assert r"| A \| B | S | [01](../notebooks/01-a.ipynb) | 1 |" in page
+    times = {
+        "seconds": 2.25, "parameters": {"profile": "paper"}, "finished": "now",
+        "versions": {"torch": "1"}, "python": "3",
+    }  # fmt: skip
+    assert "| 2.2 | 1 | paper | now |" in times_page({"01-a": times}, executed)
+    import memnb
+
+    api = api_page()
+    modules = {getattr(memnb, name).__module__ for name in memnb.__all__ if name != "CLASSES"}
+    for module in modules:
+        assert f".. automodule:: {module}\n" in api
+
+
+BAD = [
+    ({"N": 32}, "N must be between 2 and d + 1 = 31, got 32"),
+    ({"rho": 0.5, "alpha": 0.5, "sigma_T": 1.0}, "rho"),
+    ({"threshold": 0}, "threshold must be in (0, inf), got 0"),
+    ({"norm": "l1"}, "norm must be one of 'l2', 'linf', got 'l1'"),
+    ({"profile": "fast"}, "profile must be one of 'quick', 'paper', got 'fast'"),
+]
+
+
+@pytest.mark.parametrize("chapter", ["01-score-flow", "02-probability-flow"])
+@pytest.mark.parametrize(("bad", "message"), BAD, ids=[next(iter(b)) for b, _ in BAD])
+def test_bad_parameters_stop_a_chapter_before_any_work(chapter, bad, message, tmp_path):
+    source = json.loads((ROOT / "notebooks" / f"{chapter}.ipynb").read_text())
+    cell = next(c for c in source["cells"] if "parameters" in c["metadata"].get("tags", []))
+    known = "".join(cell["source"])
+    chosen = {name: value for name, value in bad.items() if f"{name} =" in known}
+    assert chosen
+    pairs = [text for name, value in chosen.items() for text in ("-p", name, value)]
+    site = ROOT / "_build" / "site"
+    before = snapshot(site) if site.exists() else None
+    command = [sys.executable, "-m", "memnb", "run", chapter, *map(str, pairs)]
+    done = subprocess.run(
+        [*command, "--output", str(tmp_path)], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 1
+    assert f"chapter {chapter}: ValueError: " in done.stderr and message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+    assert before is None or snapshot(site) == before
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"N": 2, "d": 1, "n_starts": 20}, {"N": 31, "d": 100, "norm": "linf", "threshold": 0.3}],
+    ids=["smallest", "large"],
+)
+def test_chapters_run_with_other_parameters(parameters, tmp_path):
+    pairs = [text for name, value in parameters.items() for text in ("-p", name, value)]
+    command = [sys.executable, "-m", "memnb", "run", *map(str, pairs), "--output", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
