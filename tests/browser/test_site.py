@@ -1,0 +1,236 @@
+"""Every page of the built site in a real browser: self-contained, complete, legible, alive."""
+
+import json
+import statistics
+
+import pytest
+from conftest import ROOT
+
+from memnb.book.layout import Layout
+
+ARTIFACTS = ROOT / "_build" / "screenshots"
+PAGES = [
+    *(f"notebooks/{chapter}" for chapter in Layout(ROOT).chapters()),
+    *(
+        f"book/{name}"
+        for name in ("intro", "claims", "notation", "api", "execution-times", "bibliography")
+    ),
+]
+CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
+WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
+MAX_PAGE, MAX_DATA = 8e6, 1.5e6
+CONTRAST = """() => {
+  const parse = (c) => (c.match(/[\\d.]+/g) || []).map(Number);
+  const light = ([r, g, b]) => {
+    const f = (v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b);
+  };
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const c = parse(getComputedStyle(e).backgroundColor);
+      if (c.length === 3 || c[3] > 0.5) return c;
+    }
+    return [255, 255, 255];
+  };
+  const ratio = (e, color) => {
+    const [a, b] = [light(parse(color)), light(ground(e))].sort((x, y) => y - x);
+    return (a + 0.05) / (b + 0.05);
+  };
+  const pick = (selector, key) => [...document.querySelectorAll(selector)]
+    .filter((e) => e.textContent.trim() && e.getClientRects().length)
+    .map((e) => [e.textContent.trim().slice(0, 30), ratio(e, getComputedStyle(e)[key])]);
+  return [
+    ...pick("article p, article td, article label, article output, .memnb-verdict", "color"),
+    ...pick(".memnb-plot svg text", "fill"),
+  ].filter(([, r]) => r < 4.5);
+}"""
+
+
+class Visit:
+    """A page that was opened, scrolled through and listened to."""
+
+    def __init__(self, browser, url, width, height, scheme="light"):
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme
+        )
+        self.page = self.context.new_page()
+        self.complaints, self.requests, self.weight = [], [], 0
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("requestfinished", self._finished)
+        self.page.on("requestfailed", lambda request: self.complaints.append(request.url))
+        self.page.goto(url)
+        self.page.wait_for_load_state("networkidle")
+        self.first_load = self.weight
+
+    def _console(self, message):
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def _finished(self, request):
+        sizes = request.sizes()
+        self.weight += sizes["responseBodySize"] + sizes["responseHeadersSize"]
+
+    def scroll(self):
+        """To the end and back, as figures are drawn when they come near."""
+        height = self.page.evaluate("document.documentElement.scrollHeight")
+        for y in range(0, height + 1, 500):
+            self.page.evaluate(f"window.scrollTo(0, {y})")
+            self.page.wait_for_timeout(40)
+        self.page.wait_for_function(
+            "[...document.querySelectorAll('.memnb-plot')].every((p) => p.dataset.drawn)"
+        )
+        self.page.evaluate("window.scrollTo(0, 0)")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("device", WIDTHS)
+def test_page_is_self_contained_and_complete(browser, site_url, page, device):
+    with Visit(browser, f"{site_url}/{page}.html", *WIDTHS[device]) as visit:
+        visit.scroll()
+        view = visit.page
+        outside = [u for u in visit.requests if not u.startswith((site_url, "data:", "blob:"))]
+        assert outside == []
+        assert visit.complaints == []
+        assert visit.weight <= MAX_PAGE
+        assert view.evaluate("document.querySelectorAll('mjx-merror').length") == 0
+        width = view.evaluate("document.documentElement.scrollWidth")
+        assert width <= WIDTHS[device][0]
+        if page in CHAPTERS:
+            assert view.evaluate("document.querySelectorAll('mjx-container').length") > 20
+            assert view.evaluate("document.querySelectorAll('.memnb-explorer').length") >= 2
+            unnamed = view.evaluate(
+                "[...document.querySelectorAll('.memnb-plot')]"
+                ".filter((p) => !(p.getAttribute('aria-label') || '').trim()).length"
+            )
+            assert unnamed == 0
+            # Nothing in a figure sticks out of it.
+            clipped = view.evaluate(
+                "[...document.querySelectorAll('.memnb-plot svg.main-svg')]"
+                ".filter((s) => s.getBoundingClientRect().right > innerWidth + 1).length"
+            )
+            assert clipped == 0
+        ARTIFACTS.mkdir(parents=True, exist_ok=True)
+        name = page.replace("/", "-")
+        view.screenshot(path=ARTIFACTS / f"{name}-{device}.png", full_page=True)
+        log = ARTIFACTS / "weights.json"
+        weights = json.loads(log.read_text()) if log.is_file() else {}
+        weights[f"{page} {device}"] = {"first load": visit.first_load, "scrolled": visit.weight}
+        log.write_text(json.dumps(weights, indent=1))
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_figure_data_of_a_chapter_is_small(browser, site_url, page):
+    with Visit(browser, f"{site_url}/{page}.html", 1280, 900) as visit:
+        size = visit.page.evaluate(
+            "[...document.querySelectorAll('script[type=\"application/json\"]')]"
+            ".reduce((n, s) => n + s.textContent.length, 0)"
+        )
+        assert 10_000 < size <= MAX_DATA
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_dark_page_is_legible(browser, site_url, page):
+    with Visit(browser, f"{site_url}/{page}.html", 1280, 900, "dark") as visit:
+        visit.scroll()
+        assert visit.page.evaluate("document.documentElement.dataset.theme") == "dark"
+        assert visit.page.evaluate(CONTRAST) == []
+        name = page.replace("/", "-")
+        ARTIFACTS.mkdir(parents=True, exist_ok=True)
+        visit.page.screenshot(path=ARTIFACTS / f"{name}-dark.png", full_page=True)
+
+
+def test_switching_to_dark_redraws_the_figures(browser, site_url):
+    with Visit(browser, f"{site_url}/{CHAPTERS[0]}.html", 1280, 900) as visit:
+        visit.scroll()
+        color = "getComputedStyle(document.querySelector('.memnb-plot .xtitle')).fill"
+        light = visit.page.evaluate(color)
+        visit.page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        visit.page.wait_for_function(f"{color} !== '{light}'")
+        assert visit.page.evaluate(CONTRAST) == []
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_every_slider_changes_its_figure_at_both_ends(browser, site_url, page):
+    with Visit(browser, f"{site_url}/{page}.html", 1280, 900) as visit:
+        visit.scroll()
+        latencies = []
+        explorers = visit.page.query_selector_all(".memnb-explorer")
+        names = set()
+        for explorer in explorers:
+            plot = explorer.query_selector(".memnb-plot")
+            content = "(p) => JSON.stringify([p.data, p.layout.annotations, p.layout.title,"
+            content += " p.layout.xaxis.title, p.layout.shapes])"
+            for slider in explorer.query_selector_all("input[type=range]"):
+                names.add(slider.get_attribute("name"))
+                start = slider.get_attribute("value") or slider.evaluate("(s) => s.value")
+                seen = {plot.evaluate(content)}
+                for end in (slider.get_attribute("min"), slider.get_attribute("max")):
+                    latency = slider.evaluate(
+                        """(slider, value) => new Promise((done) => {
+                          const plot = slider.closest('.memnb-explorer').querySelector('.memnb-plot');
+                          const began = performance.now();
+                          plot.once('plotly_afterplot', () => requestAnimationFrame(
+                            () => done(performance.now() - began)));
+                          slider.value = value;
+                          slider.dispatchEvent(new Event('input', { bubbles: true }));
+                        })""",
+                        end,
+                    )
+                    latencies.append(latency)
+                    now = plot.evaluate(content)
+                    if end != start:
+                        assert now not in seen, (slider.get_attribute("name"), end)
+                    seen.add(now)
+                slider.evaluate(
+                    "(s, v) => { s.value = v; s.dispatchEvent(new Event('input')); }", start
+                )
+        assert {"N", "d", "threshold"} <= names
+        assert visit.complaints == []
+        log = ARTIFACTS / "latencies.json"
+        ARTIFACTS.mkdir(parents=True, exist_ok=True)
+        known = json.loads(log.read_text()) if log.is_file() else {}
+        known[page] = {
+            "median_ms": round(statistics.median(latencies), 1),
+            "max_ms": round(max(latencies), 1),
+        }
+        log.write_text(json.dumps(known, indent=1))
+        assert statistics.median(latencies) < 1000  # alive, however slow the machine
+
+
+def test_arrow_keys_move_a_slider_and_it_is_labeled(browser, site_url):
+    with Visit(browser, f"{site_url}/{CHAPTERS[0]}.html", 1280, 900) as visit:
+        visit.scroll()
+        slider = visit.page.query_selector(".memnb-explorer input[name=N]")
+        slider.focus()
+        before = slider.evaluate("(s) => s.closest('label').querySelector('output').textContent")
+        visit.page.keyboard.press("ArrowRight")
+        after = slider.evaluate("(s) => s.closest('label').querySelector('output').textContent")
+        assert int(after) > int(before)
+        assert slider.get_attribute("aria-valuetext") == after
+        assert "training points" in slider.evaluate("(s) => s.labels[0].textContent")
+
+
+def test_search_finds_the_hyperbox(browser, site_url):
+    with Visit(browser, f"{site_url}/search.html?q=hyperbox", 1280, 900) as visit:
+        visit.page.wait_for_selector("#search-results li a")
+        titles = visit.page.eval_on_selector_all(
+            "#search-results li a", "(links) => links.map((a) => a.textContent)"
+        )
+        assert any("Score flow" in title for title in titles)
+        assert [u for u in visit.requests if not u.startswith((site_url, "data:"))] == []
+
+
+def test_the_site_works_without_a_server(browser, site_url):
+    index = ROOT / "_build" / "site" / f"{CHAPTERS[0]}.html"
+    with Visit(browser, index.resolve().as_uri(), 1280, 900) as visit:
+        visit.scroll()
+        assert visit.page.evaluate("document.querySelectorAll('mjx-container').length") > 20
+        assert all(u.startswith(("file:", "data:", "blob:")) for u in visit.requests)
