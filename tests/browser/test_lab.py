@@ -33,15 +33,13 @@ def lab(tmp_path_factory):
     }
     folders |= {"JUPYTERLAB_SETTINGS_DIR": str(home / "s"), "IPYTHONDIR": str(home / "i")}
     command = [
-        str(ROOT / ".venv/bin/jupyter")
-        if (ROOT / ".venv/bin/jupyter").exists()
-        else shutil.which("jupyter", path=os.path.dirname(sys.executable)),
-        *("lab", "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1"),
+        *(sys.executable, "-m", "jupyterlab"),
+        *("--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1"),
         *("--IdentityProvider.token=", f"--ServerApp.root_dir={home / 'notebooks'}"),
         "--LabApp.news_url=",
     ]
-    log = open(home / "log", "w")
-    job = subprocess.Popen(command, env={**os.environ, **folders}, stdout=log, stderr=log)
+    with open(home / "log", "w") as log:
+        job = subprocess.Popen(command, env={**os.environ, **folders}, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     for _ in range(120):
         try:
@@ -55,7 +53,6 @@ def lab(tmp_path_factory):
     yield url
     job.terminate()
     job.wait()
-    log.close()
 
 
 def test_a_slider_in_lab_moves_the_plot(browser, lab):

@@ -175,7 +175,8 @@ def test_every_slider_changes_its_figure_at_both_ends(browser, site_url, page):
                 for end in (slider.get_attribute("min"), slider.get_attribute("max")):
                     latency = slider.evaluate(
                         """(slider, value) => new Promise((done) => {
-                          const plot = slider.closest('.memnb-explorer').querySelector('.memnb-plot');
+                          const box = slider.closest('.memnb-explorer');
+                          const plot = box.querySelector('.memnb-plot');
                           const began = performance.now();
                           plot.once('plotly_afterplot', () => requestAnimationFrame(
                             () => done(performance.now() - began)));
