@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from conftest import ROOT, notebook
+from support import ROOT, notebook
 
 from memnb.book.check import check
 from memnb.book.layout import Layout

@@ -6,7 +6,7 @@ import shutil
 import threading
 
 import pytest
-from conftest import ROOT
+from support import ROOT
 
 SITE = ROOT / "_build" / "site"
 ARTIFACTS = ROOT / "_build" / "screenshots"

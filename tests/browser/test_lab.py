@@ -12,7 +12,7 @@ import time
 import urllib.request
 
 import pytest
-from conftest import ROOT
+from support import ROOT
 
 ARTIFACTS = ROOT / "_build" / "screenshots"
 PLOT = ".js-plotly-plot"

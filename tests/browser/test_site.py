@@ -4,7 +4,7 @@ import json
 import statistics
 
 import pytest
-from conftest import ROOT
+from support import ROOT
 
 from memnb.book.layout import Layout
 
