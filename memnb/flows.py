@@ -82,12 +82,12 @@ def _score_flow_coordinates(z, denoiser, r):
     """Exact score flow of coordinates z (..., K) for a duration r (broadcast against z)."""
     length = denoiser.training_set.lengths
     middle, half = length / 2, length / 2 - denoiser.rho  # center and half-width of the ramp
-    k = denoiser.slope - 1  # = 2 rho / (L - 2 rho)
+    k = denoiser.rho / half  # = slope - 1, without its cancellation for small rho
     offset = z - middle
     # Time until z leaves the ramp: 0 outside it, infinite at its midpoint or if k = 0.
     leave = ((half / offset.abs()).log() / k).clamp(min=0)
     leave = torch.where(offset.abs() >= half, 0.0, leave)
-    left = r >= leave
+    left = (r >= leave) & leave.isfinite()  # r may be infinite too
     # Inside, z is repelled from the midpoint at rate k; outside, it is attracted to 0 or L.
     upper = offset > 0
     target = torch.where(left, torch.where(upper, length, 0.0), middle)
