@@ -12,7 +12,15 @@ import torch
 from plotly.subplots import make_subplots
 
 from memnb.endpoints import CLASSES
-from memnb.figures.score_flow import CURVES, DASHES, NEUTRAL, _dots, _joined, _lines
+from memnb.figures.score_flow import (
+    CURVES,
+    DASHES,
+    NEUTRAL,
+    _dots,
+    _joined,
+    _lines,
+    fractions_figure,
+)
 from memnb.figures.score_flow import endpoint_areas as areas_against_time
 from memnb.figures.style import CLASS_COLORS, CLASS_SYMBOLS, PALETTE, compact
 
@@ -24,6 +32,7 @@ __all__ = [
     "lines_figure",
     "planes_figure",
     "sensitivity_figure",
+    "shares_figure",
     "side_by_side",
 ]
 
@@ -54,15 +63,41 @@ def side_by_side(left, right, titles):
             figure.add_trace(trace, row=1, col=column)
         figure.update_xaxes(panel.layout.xaxis, row=1, col=column)
         figure.update_yaxes(panel.layout.yaxis, row=1, col=column)
-    figure.update_layout(barmode=left.layout.barmode, height=left.layout.height or 440)
+    figure.update_yaxes(title=None, row=1, col=2)
+    figure.update_layout(barmode=left.layout.barmode)
     return _legend_below(figure)
 
 
 def _legend_below(figure):
     """The legend under the axes, because the titles of panels take the place above them."""
     return figure.update_layout(
-        legend={"y": -0.2, "yanchor": "top", "font": {"size": 12}}, margin={"t": 60, "b": 110}
+        legend={"yref": "container", "y": 0, "yanchor": "bottom", "font": {"size": 12}},
+        margin={"t": 60, "b": 120},
+        height=480,
     )
+
+
+def shares_figure(x, panels, x_title):
+    r"""Fractions of endpoint classes of two flows: dots with error bars, exact values as lines.
+
+    Parameters
+    ----------
+    x : sequence of float, length T
+    panels : dict
+        Name of the flow to ``(fractions, exact)``, see
+        :func:`memnb.figures.score_flow.fractions_figure`. Two entries.
+    x_title : str
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+    """
+    drawn = [fractions_figure(x, *panel, x_title) for panel in panels.values()]
+    for panel in drawn:
+        for trace in panel.data:
+            name, kind = trace.name.split(", ")
+            trace.update(name=name, showlegend=kind == "measured")
+    return side_by_side(*drawn, tuple(panels))
 
 
 def lines_figure(sigma, curves, marks_sigma, marks, names, rho=None, length=1.0):
@@ -90,7 +125,7 @@ def lines_figure(sigma, curves, marks_sigma, marks, names, rho=None, length=1.0)
     """
     figure = make_subplots(
         1, 2, shared_yaxes=True, horizontal_spacing=0.06,
-        subplot_titles=("against the noise level σ", "against the time t = σ²"),
+        subplot_titles=("in the noise σ", "in the time t = σ²"),
     )  # fmt: skip
     radius = sigma * ((rho or 0.0) / sigma[0])
     low = radius if rho is not None else torch.full_like(sigma, math.nan)
@@ -119,7 +154,7 @@ def lines_figure(sigma, curves, marks_sigma, marks, names, rho=None, length=1.0)
     figure.update_xaxes(title="noise level σ", row=1, col=1)
     figure.update_xaxes(title="time t", row=1, col=2)
     figure.update_yaxes(title="coordinate z", row=1, col=1)
-    return _legend_below(figure).update_layout(height=440)
+    return _legend_below(figure)
 
 
 def euler_figure(steps, errors, rate):
@@ -182,7 +217,7 @@ def sensitivity_figure(counts):
             marker={"color": CLASS_COLORS[name], "pattern": {"shape": pattern}},
         )  # fmt: skip
     figure.update_layout(barmode="stack")
-    figure.update_xaxes(title="threshold and norm", tickangle=-40)
+    figure.update_xaxes(title="threshold", tickangle=-40)
     figure.update_yaxes(title="fraction of starts", range=[0, 1])
     return figure
 
@@ -228,7 +263,7 @@ def levels_figure(levels, limits, n_bins=24):
         )  # fmt: skip
     figure.update_xaxes(type="log", title="noise level σ", exponentformat="power", dtick=1)
     figure.update_yaxes(title="number of levels", range=[0, 1.1 * top])
-    return _legend_below(figure).update_layout(height=460)
+    return _legend_below(figure)
 
 
 def critical_time_figure(times, measured, exact, now):
@@ -273,9 +308,9 @@ def critical_time_figure(times, measured, exact, now):
 
 
 def _told(counts):
-    """Counts of the five classes on two short lines."""
+    """Counts of the five classes on three short lines."""
     told = [f"{name} {count}" for name, count in counts.items()]
-    return " · ".join(told[:2]) + "<br>" + " · ".join(told[2:])
+    return "<br>".join((" · ".join(told[:2]), " · ".join(told[2:4]), told[4]))
 
 
 def planes_figure(panels):
@@ -320,11 +355,7 @@ def planes_figure(panels):
             scaleanchor=anchor, row=1, col=column,
         )  # fmt: skip
     figure.update_annotations(font={"size": 12})
-    figure.update_layout(
-        height=520, margin={"t": 80, "b": 90},
-        legend={"y": -0.16, "yanchor": "top", "font": {"size": 12}},
-    )  # fmt: skip
-    return figure
+    return _legend_below(figure).update_layout(height=520, margin={"t": 90})
 
 
 def endpoint_areas(rho, counts, now):
@@ -347,5 +378,6 @@ def endpoint_areas(rho, counts, now):
     figure.update_traces(hovertemplate="%{y} at ρ = %{x:.3g}")
     named = zip(CLASSES, counts[now].int().tolist(), strict=True)
     ends = ", ".join(f"{count} {name}" for name, count in named if count) or "none"
-    figure.update_xaxes(title=f"initial ball radius ρ_T<br>at ρ_T = {float(rho[now]):.2g}: {ends}")
+    told = f'<span style="font-size:12px">at {float(rho[now]):.2g}: {ends}</span>'
+    figure.update_xaxes(title=f"initial ball radius ρ_T<br>{told}")
     return figure
