@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const here = document.currentScript.src;
-  const plotlyUrl = new URL("plotly.min.js", here).href;
+  const plotlyUrl = new URL("plotly/plotly-cartesian.min.js", here).href;
   const CONFIG = { displayModeBar: false, responsive: true, scrollZoom: false };
   let plotly = null;
 
@@ -12,7 +12,7 @@
       const script = document.createElement("script");
       script.src = plotlyUrl;
       script.onload = () => resolve(window.Plotly);
-      script.onerror = () => reject(new Error("plotly.min.js could not be loaded"));
+      script.onerror = () => reject(new Error("plotly-cartesian.min.js could not be loaded"));
       document.head.append(script);
     });
     return plotly;

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 
 from memnb.book import pages
@@ -65,11 +64,7 @@ def _stage(layout, stage, chapters):
         text = json.dumps(notebooks[chapter])
         (stage / "notebooks" / f"{chapter}.ipynb").write_text(text)
     shutil.copytree(layout.root / "book", stage / "book")
-    if (layout.root / "assets").is_dir():
-        shutil.copytree(layout.root / "assets", stage / "assets")
-    (stage / "assets").mkdir(exist_ok=True)
-    plotly = files("plotly") / "package_data" / "plotly.min.js"
-    (stage / "assets" / "plotly.min.js").write_bytes(plotly.read_bytes())
+    shutil.copytree(layout.root / "assets", stage / "assets")
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(layout.root / name, stage / name)
     toc = (stage / "_toc.yml").read_text()

@@ -1,8 +1,9 @@
 r"""Explorers of the chapter on probability flow.
 
-All starts are the first d columns of one fixed set of Gaussian numbers and all data lie on the
-axes, so that moving one slider changes one thing. The unit edge makes every ball radius below
-one half possible, and the noise level scales out: only :math:`\rho_T` matters.
+All data lie on the axes, and the starts stay the same while N, the radius or the threshold moves.
+The dimension decides nothing about the endpoints: its slider draws other starts, so that the
+counts change by chance only. The unit edge makes every ball radius below one half possible, and
+the noise level scales out: only :math:`\rho_T` matters.
 """
 
 import math
@@ -25,8 +26,8 @@ D_AXIS = Axis("d", "dimension d", (30, 60, MAX_DIM), 30, (30, MAX_DIM))
 
 
 @cache
-def _starts(n_starts, seed):
-    return gaussian_starts(n_starts, MAX_DIM, seed=seed)
+def _starts(n_starts, d, seed):
+    return gaussian_starts(n_starts, d, seed=seed)
 
 
 def two_flows(n_starts=160, seed=0, spread=0.05):
@@ -54,7 +55,7 @@ def two_flows(n_starts=160, seed=0, spread=0.05):
 
     def frame(N, d, rho, threshold):
         data = orthogonal_set(N, d)
-        y = _starts(n_starts, seed)[:, :d]
+        y = _starts(n_starts, d, seed)
         denoiser = RampDenoiser(data, rho)
         panels = {}
         for name, end in (
@@ -103,7 +104,7 @@ def early_stopping(n_starts=500, seed=0):
 
     def frame(N, d, threshold):
         data = orthogonal_set(N, d)
-        y = _starts(n_starts, seed)[:, :d]
+        y = _starts(n_starts, d, seed)
         table = []
         for rho in radii.tolist():
             end = probability_flow(y, RampDenoiser(data, rho), 1.0, 0.0)
