@@ -334,7 +334,8 @@ def planes_figure(panels):
         figure.add_trace(
             _lines(corners, line=style, hoverinfo="skip", showlegend=False), row=1, col=column
         )
-        for index, name in enumerate(CLASSES):
+        # From the last class to the first: many boundary points must not hide a few vertices.
+        for index, name in reversed(list(enumerate(CLASSES))):
             # An empty trace would have no entry in the legend.
             chosen = torch.cat([z[ends.labels == index], torch.full((1, 2), math.nan).to(z)])
             marker = {
@@ -355,7 +356,8 @@ def planes_figure(panels):
             scaleanchor=anchor, row=1, col=column,
         )  # fmt: skip
     figure.update_annotations(font={"size": 12})
-    return _legend_below(figure).update_layout(height=520, margin={"t": 90})
+    figure = _legend_below(figure).update_layout(height=520, margin={"t": 90})
+    return figure.update_layout(legend={"traceorder": "reversed"})
 
 
 def endpoint_areas(rho, counts, now):
