@@ -1,0 +1,146 @@
+"""Explorers survive all their corners; what the website shows is what Python computes."""
+
+import base64
+import itertools
+import json
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from memnb.explorers import ALL, Axis, Explorer
+from memnb.explorers.base import PAYLOAD_LIMIT
+from memnb.figures import style
+
+style.setup()
+
+
+@pytest.fixture(params=sorted(ALL))
+def explorer(request):
+    return ALL[request.param]()
+
+
+def numbers(figure):
+    """All coordinates of a figure's traces."""
+    for trace in figure.data:
+        for name in ("x", "y"):
+            values = getattr(trace, name, None)
+            if values is not None and len(values) and not isinstance(values[0], str):
+                yield np.asarray(values, dtype=float)
+
+
+def check(explorer, values):
+    figure = explorer.figure(**values)
+    kinds = [trace.type for trace in figure.data]
+    assert kinds == [trace.type for trace in explorer.figure().data]
+    assert figure.layout.meta["alt"]
+    for part in numbers(figure):
+        assert not np.isinf(part).any()
+    json.loads(figure.to_json())
+
+
+def test_every_corner(explorer):
+    for values in explorer.corners():
+        check(explorer, values)
+
+
+def test_random_combinations(explorer):
+    for values in explorer.random(200, seed=1):
+        check(explorer, values)
+
+
+def test_counts_add_up_to_the_number_of_starts():
+    for name, total in (("counts", 500), ("early-stopping", 500)):
+        for values in itertools.islice(ALL[name]().corners(), 8):
+            stacked = [t for t in ALL[name]().figure(**values).data if t.stackgroup]
+            heights = sum(np.asarray(t.y, dtype=float) for t in stacked)
+            np.testing.assert_array_equal(heights, total)
+
+
+def test_the_payload_holds_the_frames(explorer):
+    payload = explorer.payload()
+    assert len(json.dumps(payload, separators=(",", ":"))) <= PAYLOAD_LIMIT
+    grids = [axis.static_values for axis in explorer.axes]
+    frames = list(itertools.product(*grids))
+    assert len(frames) == len(payload["frames"])
+    for index in (0, len(frames) // 3, len(frames) - 1):
+        values = dict(zip(explorer.start, frames[index], strict=True))
+        expected = json.loads(explorer.figure(**values).to_json())
+        layout, *traces = (payload["pool"][i] for i in payload["frames"][index])
+        assert traces == expected["data"]
+        assert layout == {k: v for k, v in expected["layout"].items() if k != "template"}
+
+
+def test_axes_cover_their_ends(explorer):
+    for axis in explorer.axes:
+        assert axis.static_values[0] == axis.values[0]
+        assert axis.static_values[-1] == axis.values[-1]
+
+
+def line(a, b):
+    return go.Figure(go.Scatter(x=np.array([0.0, 1.0]), y=np.array([a, b], dtype=float)))
+
+
+AXES = (Axis("a", "first", (0, 1, 2), 1), Axis("b", "second", (0.5, 1.5), 0.5))
+
+
+def test_html_holds_numbers_in_row_major_order():
+    explorer = Explorer(line, AXES, "A line from a to b.", "Line")
+    payload = explorer.payload()
+    heights = []
+    for _, trace in payload["frames"]:
+        y = payload["pool"][trace]["y"]
+        values = np.frombuffer(base64.b64decode(y["bdata"]), y["dtype"])
+        heights.append(tuple(values))
+    assert heights == list(itertools.product((0, 1, 2), (0.5, 1.5)))
+    assert [s["start"] for s in payload["sliders"]] == [1, 0]
+    html = explorer.html()
+    assert 'aria-label="A line from a to b."' in html
+    assert "</script" not in html.split("<script", 1)[1].rsplit("</script>", 1)[0]
+
+
+def test_widget_sliders_redraw_the_live_figure():
+    box = Explorer(line, AXES, "A line from a to b.").widget()
+    *sliders, live = box.children
+    sliders[0].value, sliders[1].value = 2, 1.5
+    np.testing.assert_array_equal(live.data[0].y, [2, 1.5])
+    sliders[0].value = 0
+    np.testing.assert_array_equal(live.data[0].y, [0, 1.5])
+
+
+def test_static_and_live_outputs(monkeypatch):
+    explorer = Explorer(line, AXES, "A line from a to b.")
+    monkeypatch.setenv("MEMNB_STATIC", "1")
+    bundle = explorer._repr_mimebundle_()
+    assert set(bundle) == {"text/html", "text/plain"}
+    monkeypatch.delenv("MEMNB_STATIC")
+    live = explorer._repr_mimebundle_()
+    live = live[0] if isinstance(live, tuple) else live
+    assert "application/vnd.jupyter.widget-view+json" in live
+
+
+def test_errors():
+    with pytest.raises(ValueError, match="alt must be a sentence"):
+        Explorer(line, AXES, " ")
+    with pytest.raises(ValueError, match="distinct names"):
+        Explorer(line, (AXES[0], AXES[0]), "A line.")
+    with pytest.raises(ValueError, match="start of axis 'a'"):
+        Axis("a", "first", (0, 1), 5)
+    with pytest.raises(ValueError, match="static_values of axis 'a'"):
+        Axis("a", "first", (0, 1), 0, (0, 7))
+    with pytest.raises(ValueError, match=r"unknown slider \['c'\], allowed: \['a', 'b'\]"):
+        Explorer(line, AXES, "A line.").figure(c=1)
+
+    def uneven(a, b):
+        return line(a, b) if a else go.Figure()
+
+    with pytest.raises(ValueError, match="the first one"):
+        Explorer(uneven, AXES, "A line.").payload()
+
+    def huge(a, b):
+        return go.Figure(go.Scatter(y=np.arange(30_000) + a + b))
+
+    with pytest.raises(ValueError, match="carries"):
+        Explorer(huge, AXES, "A line.").payload()
+    with pytest.raises(ValueError, match="alt must be a sentence"):
+        style.show(line(0, 1), "")
