@@ -279,6 +279,8 @@ def _integrate(velocity, y, grid, method, return_path, tolerances):
         if tolerances:
             raise ValueError(f"rtol and atol have no meaning for method {method!r}")
         tolerances = {"options": {"grid_constructor": lambda func, y0, t: grid}}
+    else:  # end the last step on the grid: beyond it the velocity may have no value
+        tolerances = {"options": {"step_t": grid[-1:]}, **tolerances}
     with torch.no_grad():
         path = odeint(
             velocity, y, grid if return_path else grid[[0, -1]], method=method, **tolerances
@@ -363,8 +365,12 @@ def probability_flow_stepped(
             "the velocity has no value at zero noise"
         )
 
+    last = float(grid[-1])
+
     def velocity(s, y):
         s = float(s)
+        if variable != "log_sigma":
+            s = max(s, last)  # the trial step that sets the first step's size may go too far
         if variable == "t":
             return (y - family(math.sqrt(s))(y)) / (2 * s)
         if variable == "sigma":
