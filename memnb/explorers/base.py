@@ -135,7 +135,7 @@ class Explorer:
             values = dict(zip(self.start, combination, strict=True))
             figure = json.loads(self.figure(**values).to_json())
             here = [trace["type"] for trace in figure["data"]]
-            kinds = kinds or here
+            kinds = here if kinds is None else kinds
             if here != kinds:
                 raise ValueError(f"frame at {values} has traces {here}, the first one {kinds}")
             figure["layout"].pop("template", None)

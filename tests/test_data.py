@@ -1,0 +1,126 @@
+"""Geometry of training sets and reproducible starts."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import memnb
+
+sizes = st.integers(1, 12).flatmap(lambda d: st.tuples(st.integers(2, d + 1), st.just(d)))
+norms = st.floats(1e-6, 1e6)
+
+
+@given(sizes, st.integers(0, 2**31), st.data())
+def test_orthogonal_points_have_their_norms(size, seed, data):
+    n, d = size
+    lengths = data.draw(st.lists(norms, min_size=n - 1, max_size=n - 1))
+    s = memnb.orthogonal_set(n, d, lengths, seed=seed)
+    gram = s.points[1:] @ s.points[1:].mT
+    scale = torch.outer(s.lengths, s.lengths)
+    expected = torch.diag(torch.tensor(lengths, dtype=torch.float64) ** 2)
+    assert ((gram - expected) / scale).abs().max() < 1e-13
+    assert (s.points[0] == 0).all() and s.is_orthogonal
+    assert s.max_rho == pytest.approx(min(lengths) / 2, rel=1e-15)
+
+
+@given(sizes, st.integers(0, 2**31), st.floats(1e-3, 1e3))
+def test_coordinates_are_an_isometry_and_invert(size, seed, scale):
+    n, d = size
+    s = memnb.orthogonal_set(n, d, seed=seed)
+    y = memnb.gaussian_starts(7, d, scale=scale, seed=1)
+    z, q = s.coordinates(y), s.off_plane(y)
+    norm = torch.hypot(z.norm(dim=1), q)
+    torch.testing.assert_close(norm, y.norm(dim=1), rtol=1e-12, atol=0)
+    torch.testing.assert_close(s.coordinates(s.from_coordinates(z)), z, rtol=0, atol=1e-12 * scale)
+    if n == d + 1:
+        assert q.max() < 1e-12 * scale
+
+
+def test_the_random_rotation_is_uniform():
+    """Under the Haar measure the entries of u_1 have mean 0, variance 1/d, fourth moment known."""
+    d = 5
+    u = torch.stack([memnb.orthogonal_set(3, d, seed=i).directions for i in range(4000)])
+    entries = u[:, 0]
+    assert entries.mean(dim=0).abs().max() < 5 / math.sqrt(4000 * d)
+    assert (entries.square().mean(dim=0) * d - 1).abs().max() < 0.15
+    fourth = entries.pow(4).mean() * d * (d + 2)  # E u^4 = 3 / (d (d + 2))
+    assert abs(fourth - 3) < 0.2
+    # Both signs of the determinant of the first two coordinates are equally likely.
+    turn = torch.linalg.det(u[:, :, :2]).sign().mean()
+    assert abs(turn) < 5 / math.sqrt(4000)
+
+
+def test_a_seed_means_the_same_data_everywhere():
+    a = memnb.orthogonal_set(5, 9, seed=3)
+    b = memnb.orthogonal_set(5, 9, seed=3, dtype=torch.float32)
+    assert torch.equal(a.points.float(), b.points)
+    assert not torch.equal(a.points, memnb.orthogonal_set(5, 9, seed=4).points)
+    x = memnb.gaussian_starts(50, 9, seed=3)
+    assert torch.equal(x.float(), memnb.gaussian_starts(50, 9, seed=3, dtype=torch.float32))
+    shifted = memnb.gaussian_starts(50, 9, 2.0, center=torch.ones(9).double(), seed=3)
+    torch.testing.assert_close(shifted, 1 + 2 * x, rtol=0, atol=1e-15)
+
+
+def test_starts_are_standard_normal():
+    from scipy.stats import kstest
+
+    x = memnb.gaussian_starts(2000, 10, seed=11).flatten().numpy()
+    assert kstest(x, "norm").pvalue > 1e-3
+
+
+def test_vertices_are_sums_of_training_points():
+    s = memnb.orthogonal_set(5, 6, [1.0, 2.0, 0.5, 3.0], seed=8)
+    for mask in range(16):
+        on = torch.tensor([bool(mask >> i & 1) for i in range(4)])
+        total = s.points[1:][on].sum(dim=0)
+        torch.testing.assert_close(s.vertex(on), total, rtol=0, atol=1e-14)
+
+
+@given(st.lists(st.integers(-50, 50), min_size=2, max_size=9, unique=True))
+def test_a_line_has_one_ramp_for_each_gap(values):
+    s = memnb.line_set(values)
+    ordered = sorted(values)
+    assert s.points[:, 0].tolist() == ordered
+    assert s.lengths.tolist() == np.diff(ordered).tolist()
+    assert s.max_rho == min(np.diff(ordered)) / 2
+    assert (s.high - s.low).tolist() == s.lengths.tolist()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: memnb.orthogonal_set(5, 3), ValueError, r"n_points must be at most .* 4, got 5"),
+        (lambda: memnb.orthogonal_set(1, 3), ValueError, "n_points must be at least 2, got 1"),
+        (lambda: memnb.orthogonal_set(3, 3.0), TypeError, "dim must be an integer, got 3.0"),
+        (lambda: memnb.orthogonal_set(3, 3, [1, 2, 3]), ValueError, "norms must be one number or"),
+        (lambda: memnb.orthogonal_set(3, 3, [1, -2]), ValueError, "norms must be positive"),
+        (lambda: memnb.orthogonal_set(3, 3, math.nan), ValueError, "norms must be positive"),
+        (lambda: memnb.orthogonal_set(3, 3, seed=-1), ValueError, "seed must be at least 0"),
+        (lambda: memnb.line_set([1.0]), ValueError, "values must be two or more"),
+        (lambda: memnb.line_set([1.0, 1.0]), ValueError, "values must be two or more"),
+        (lambda: memnb.gaussian_starts(0, 3), ValueError, "n_starts must be at least 1, got 0"),
+        (lambda: memnb.gaussian_starts(3, 3, scale=-1), ValueError, r"scale must be in \[0, inf"),
+        (
+            lambda: memnb.orthogonal_set(3, 3).coordinates(torch.ones(2).double()),
+            ValueError,
+            r"y must have shape \(\.\.\., 3\), got \(2,\)",
+        ),
+        (
+            lambda: memnb.orthogonal_set(3, 3).coordinates([1.0, 2.0, 3.0]),
+            TypeError,
+            "y must be a torch.Tensor, got list",
+        ),
+        (
+            lambda: memnb.orthogonal_set(3, 3).coordinates(torch.ones(3, dtype=torch.int64)),
+            TypeError,
+            "floating-point",
+        ),
+    ],
+)
+def test_errors_name_the_argument(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
