@@ -1,0 +1,336 @@
+"""Endpoint classes: one each, against brute force over vertices, faces and the box."""
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linprog, lsq_linear
+
+from memnb import (
+    CLASSES,
+    Endpoints,
+    RampDenoiser,
+    classify,
+    count_endpoints,
+    gaussian_starts,
+    line_set,
+    orthogonal_set,
+    probability_flow,
+)
+
+examples = settings(deadline=None, max_examples=60, derandomize=True)
+cases = {
+    "seed": st.integers(0, 10**6),
+    "n_ramps": st.integers(1, 5),
+    "extra": st.integers(0, 2),
+    "threshold": st.floats(0.02, 0.9),
+    "norm": st.sampled_from(["l2", "linf"]),
+}
+
+
+def tensor(values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def problem(seed, n_ramps, extra, n=60, scale=0.5):
+    """A rotated box and points of which many lie near its vertices, faces and inside."""
+    rng = np.random.default_rng(seed)
+    norms = rng.uniform(0.6, 1.6, n_ramps)
+    points = orthogonal_set(n_ramps + 1, n_ramps + extra, norms=norms, seed=seed)
+    corner = tensor(norms) * tensor(rng.choice([0.0, 0.5, 1.0], size=(n, n_ramps)))
+    y = points.from_coordinates(corner) + scale * rng.uniform(0, 1) * gaussian_starts(
+        n, points.dim, seed=seed
+    )
+    return points, y
+
+
+def names(result):
+    return [CLASSES[label] for label in result.labels]
+
+
+# --- brute force -----------------------------------------------------------------------------
+
+
+def box_distance(y, low, high, axes, norm):
+    """Distance of y to {z axes: low <= z <= high}, by an optimizer that knows no closed form.
+
+    L-infinity is taken in the box's own axes, completed by one for the rest of the space.
+    """
+    if norm == "l2":
+        free = high > low
+        fixed = y - low[~free] @ axes[~free]
+        if not free.any():
+            return float(np.linalg.norm(fixed))
+        fit = lsq_linear(axes[free].T, fixed, (low[free], high[free]), tol=1e-14)
+        return math.sqrt(2 * fit.cost)
+    z = axes @ y
+    off_plane = np.linalg.norm(y - z @ axes)
+    k = len(z)
+    # Minimize m subject to |z - v| <= m in each coordinate, off_plane <= m and low <= v <= high.
+    rows = np.block([[-np.eye(k), -np.ones((k, 1))], [np.eye(k), -np.ones((k, 1))]])
+    bounds = [*zip(low, high, strict=True), (off_plane, None)]
+    fit = linprog(np.eye(k + 1)[k], rows, np.concatenate([-z, z]), bounds=bounds)
+    return float(fit.fun)
+
+
+def brute_force(y, points, threshold, norm):
+    """Class by listing all vertices and all faces; None where two answers are within rounding."""
+    axes, length = points.directions.numpy(), points.lengths.numpy()
+    k = len(length)
+    vertices = np.array(list(product([0, 1], repeat=k)))
+    gaps = [box_distance(y, v * length, v * length, axes, norm) for v in vertices]
+    faces = []
+    for n, side in product(range(k), (0, 1)):
+        low, high = np.zeros(k), length.copy()
+        low[n] = high[n] = side * length[n]
+        faces.append(box_distance(y, low, high, axes, norm))
+    to_box = box_distance(y, np.zeros(k), length, axes, norm)
+    distances = [min(gaps), min(faces), to_box]
+    if min(abs(d - threshold) for d in distances) < 1e-5:
+        return None, None
+    if distances[0] <= threshold:
+        tied = [v for v, g in zip(vertices, gaps, strict=True) if g < distances[0] + 1e-6]
+        kinds = {"training" if v.sum() <= 1 else "virtual" for v in tied}
+        label = kinds.pop() if len(kinds) == 1 else None
+    elif distances[1] <= threshold:
+        label = "boundary"
+    else:
+        label = "interior" if to_box <= threshold else "outside"
+    return label, distances[0]
+
+
+@settings(deadline=None, max_examples=25, derandomize=True)
+@given(**cases)
+def test_classes_by_enumeration(seed, n_ramps, extra, threshold, norm):
+    points, y = problem(seed, n_ramps, extra, n=6)
+    result = classify(y, points, threshold, norm)
+    for i, point in enumerate(y.numpy()):
+        label, gap = brute_force(point, points, threshold, norm)
+        if label is not None:
+            assert CLASSES[result.labels[i]] == label
+            assert result.distance[i].item() == pytest.approx(gap, abs=1e-6)
+
+
+@examples
+@given(**cases)
+def test_nearest_vertex_by_enumeration(seed, n_ramps, extra, threshold, norm):
+    points, y = problem(seed, n_ramps, extra)
+    result = classify(y, points, threshold, "l2")
+    on = tensor(list(product([0.0, 1.0], repeat=n_ramps)))
+    distance = torch.cdist(y, on @ points.points[1:])
+    torch.testing.assert_close(result.distance, distance.amin(dim=1), rtol=0, atol=1e-7)
+    reached = (y - points.vertex(result.on)).norm(dim=1)
+    torch.testing.assert_close(reached, distance.amin(dim=1), rtol=0, atol=1e-7)
+
+
+# --- properties ------------------------------------------------------------------------------
+
+
+@examples
+@given(**cases)
+def test_every_point_has_one_class_and_the_counts_say_so(seed, n_ramps, extra, threshold, norm):
+    points, y = problem(seed, n_ramps, extra)
+    result = classify(y, points, threshold, norm)
+    counts = result.counts()
+    assert list(counts) == list(CLASSES) and sum(counts.values()) == len(y)
+    for i, name in enumerate(CLASSES):
+        assert counts[name] == sum(label == i for label in result.labels.tolist())
+
+
+@examples
+@given(**cases)
+def test_turning_data_and_points_together_changes_nothing(seed, n_ramps, extra, threshold, norm):
+    points, y = problem(seed, n_ramps, extra)
+    dim = points.dim
+    turn = orthogonal_set(dim + 1, dim, seed=seed + 1).directions
+    straight = orthogonal_set(n_ramps + 1, dim, norms=points.lengths)
+    inside = torch.cat([points.coordinates(y), points.off_plane(y)[:, None]], dim=1)
+    on_axes = torch.zeros(len(y), dim, dtype=torch.float64)
+    on_axes[:, : min(dim, n_ramps + 1)] = inside[:, :dim]
+    turned = type(points)(
+        points.points @ turn, points.center @ turn, points.directions @ turn,
+        points.lengths, points.low, points.high, points.kind,
+    )  # fmt: skip
+    expected = classify(y, points, threshold, norm)
+    for other in (classify(y @ turn, turned, threshold, norm),
+                  classify(on_axes, straight, threshold, norm)):  # fmt: skip
+        near = (other.distance - expected.distance).abs() < 1e-12
+        assert near.all()
+        assert torch.equal(other.labels, expected.labels)
+        assert torch.equal(other.on, expected.on)
+
+
+@examples
+@given(**cases, factor=st.floats(1, 4))
+def test_a_larger_threshold_loses_no_vertex(seed, n_ramps, extra, threshold, norm, factor):
+    points, y = problem(seed, n_ramps, extra)
+    order = {"training": 0, "virtual": 0, "boundary": 1, "interior": 2, "outside": 3}
+    tight = names(classify(y, points, threshold, norm))
+    loose = names(classify(y, points, factor * threshold, norm))
+    for before, after in zip(tight, loose, strict=True):
+        assert order[after] <= order[before]
+        if before in ("training", "virtual"):
+            assert after == before
+
+
+@examples
+@given(**cases)
+def test_the_maximum_norm_is_the_more_generous_one(seed, n_ramps, extra, threshold, norm):
+    points, y = problem(seed, n_ramps, extra)
+    rank = torch.tensor([0, 0, 1, 2, 3])
+    l2 = rank[classify(y, points, threshold, "l2").labels]
+    linf = rank[classify(y, points, threshold, "linf").labels]
+    assert (linf <= l2).all()
+
+
+# --- by hand ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("y", "norm", "expected"),
+    [
+        ([0.0, 0.0, 0.0], "l2", "training"),
+        ([1.1, 0.1, 0.0], "l2", "training"),
+        ([0.9, 1.1, 0.1], "l2", "virtual"),
+        ([1.0, 1.0, 0.21], "l2", "boundary"),
+        ([0.5, 1.0, 1.0], "l2", "boundary"),
+        ([0.5, 0.5, 0.81], "l2", "boundary"),
+        ([0.5, 0.5, 1.19], "l2", "boundary"),
+        ([0.5, 0.5, 0.79], "l2", "interior"),
+        ([0.5, 0.5, 1.21], "l2", "outside"),
+        ([0.15, 0.15, 0.0], "l2", "boundary"),
+        ([0.15, 0.15, 0.0], "linf", "training"),
+        ([1.15, 1.15, 1.15], "l2", "outside"),
+        ([1.15, 1.15, 1.15], "linf", "virtual"),
+        ([1.19, 0.5, 1.19], "l2", "outside"),
+        ([1.19, 0.5, 1.19], "linf", "boundary"),
+        ([-0.19, 0.3, 0.3], "l2", "boundary"),
+        ([-0.19, -0.1, 0.3], "l2", "outside"),
+    ],
+)
+def test_precedence_by_hand(y, norm, expected):
+    assert names(classify(tensor([y]), orthogonal_set(4, 3), 0.2, norm)) == [expected]
+
+
+def test_distance_off_the_plane_counts():
+    square = orthogonal_set(3, 3)
+    y = tensor([[0, 0, 0.19], [0, 0, 0.21], [0.5, 0.5, 0.19], [0.5, 0, 0.19], [0.15, 0, 0.15]])
+    expected = ["training", "outside", "interior", "boundary", "boundary"]
+    assert names(classify(y, square, 0.2, "l2")) == expected
+    expected[-1] = "training"
+    assert names(classify(y, square, 0.2, "linf")) == expected
+
+
+def test_the_threshold_itself_is_inside():
+    square = orthogonal_set(3, 2)
+    assert names(classify(tensor([[0.25, 0.0]]), square, 0.25)) == ["training"]
+    assert names(classify(tensor([[0.25, 0.0]]), square, 0.2499)) == ["boundary"]
+
+
+def test_beyond_half_an_edge_the_nearer_vertex_decides():
+    square = orthogonal_set(3, 2)
+    y = tensor([[0.51, 0.9], [0.49, 0.9]])
+    assert names(classify(y, square, 2.0)) == ["virtual", "training"]
+
+
+def test_batches_keep_their_shape():
+    points, y = problem(3, 3, 1)
+    flat = classify(y, points)
+    shaped = classify(y.reshape(3, 20, -1), points)
+    assert torch.equal(shaped.labels, flat.labels.reshape(3, 20))
+    assert shaped.counts() == flat.counts()
+    assert classify(y[0], points).labels.item() == flat.labels[0].item()
+
+
+# --- errors of the fractions -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "n"), [(0, 50), (50, 50), (13, 50), (1, 1), (400, 1000)])
+def test_fractions_carry_the_wilson_error(count, n):
+    labels = torch.tensor([0] * count + [4] * (n - count))
+    fractions = Endpoints(labels, labels[:, None] > 0, labels.double()).fractions()
+    p, error = fractions["training"]
+    assert p == count / n
+    # The ends of the interval solve (p - q)^2 = q (1 - q) / n.
+    ends = np.roots([1 + 1 / n, -2 * p - 1 / n, p**2])
+    assert error == pytest.approx((ends.max() - ends.min()) / 2, rel=1e-7)
+    assert error > 0
+    assert fractions["outside"][0] == pytest.approx(1 - p)
+
+
+# --- counting in chunks ----------------------------------------------------------------------
+
+BOX = orthogonal_set(4, 5, norms=[1.0, 0.8, 1.2], seed=2)
+
+
+def flow(y):
+    return probability_flow(y, RampDenoiser(BOX, 0.3), 1.0, 0.0)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_one_chunk_is_a_direct_classification(norm):
+    options = {"threshold": 0.3, "norm": norm}
+    counted = count_endpoints(flow, BOX, 700, scale=1.3, seed=5, chunk=700, **options)
+    direct = classify(flow(gaussian_starts(700, 5, scale=1.3, seed=5)), BOX, **options)
+    assert counted == direct.counts()
+    assert min(counted["training"], counted["virtual"]) > 20
+    assert count_endpoints(flow, BOX, 700, scale=1.3, seed=5, **options) == counted
+
+
+def test_chunks_cover_every_start_once():
+    sizes = []
+
+    def recorded(y):
+        sizes.append(len(y))
+        return flow(y)
+
+    counted = count_endpoints(recorded, BOX, 1003, seed=1, chunk=250)
+    assert sizes == [250, 250, 250, 250, 3]
+    assert sum(counted.values()) == 1003
+    assert counted == count_endpoints(flow, BOX, 1003, seed=1, chunk=250)
+    assert counted != count_endpoints(flow, BOX, 1003, seed=2, chunk=250)
+
+
+def test_a_progress_bar_changes_no_count(capsys):
+    quiet = count_endpoints(flow, BOX, 500, chunk=100)
+    assert capsys.readouterr().err == ""
+    assert count_endpoints(flow, BOX, 500, chunk=100, progress=True) == quiet
+    assert "500/500" in capsys.readouterr().err
+
+
+def test_starts_are_drawn_about_the_center():
+    seen = []
+    count_endpoints(lambda y: (seen.append(y), y)[1], BOX, 20000, scale=0.5, chunk=20000)
+    assert seen[0].mean().item() == pytest.approx(0, abs=0.01)
+    assert seen[0].std().item() == pytest.approx(0.5, abs=0.01)
+
+
+# --- errors ----------------------------------------------------------------------------------
+
+ORIGIN = torch.zeros(1, 5, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: classify(ORIGIN[:, :1], line_set([0, 1, 2])), ValueError, "training_set must be"),
+        (lambda: classify(ORIGIN, BOX, 0.0), ValueError, "threshold must be in"),
+        (lambda: classify(ORIGIN, BOX, math.nan), ValueError, "threshold must be in"),
+        (lambda: classify(ORIGIN, BOX, norm="l1"), ValueError, "norm must be one of 'l2', 'linf'"),
+        (lambda: classify(ORIGIN * math.nan, BOX), ValueError, "y must be finite"),
+        (lambda: classify(ORIGIN + math.inf, BOX), ValueError, "y must be finite"),
+        (lambda: classify(ORIGIN[:, :4], BOX), ValueError, "y must have shape"),
+        (lambda: count_endpoints(flow, BOX, 0), ValueError, "n_starts must be at least 1"),
+        (lambda: count_endpoints(flow, BOX, 1e3), TypeError, "n_starts must be an integer"),
+        (lambda: count_endpoints(flow, BOX, 9, chunk=0), ValueError, "chunk must be at least 1"),
+        (lambda: count_endpoints(flow, BOX, 9, scale=-1), ValueError, "scale must be in"),
+        (lambda: count_endpoints(flow, BOX, 9, seed=-1), ValueError, "seed must be at least 0"),
+    ],
+)
+def test_errors_name_the_argument(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
