@@ -150,7 +150,7 @@ def count_endpoints(
     seed=0,
     threshold=0.2,
     norm="l2",
-    chunk=65536,
+    chunk=16384,
     progress=False,
 ) -> dict:
     r"""Count the endpoint classes of many starts without holding them all in memory.
