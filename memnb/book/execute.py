@@ -25,16 +25,17 @@ class ChapterFailed(RuntimeError):
 def fingerprint(layout, chapter, parameters):
     """SHA-256 of everything a chapter's outputs depend on.
 
-    That is its notebook, the package's source, the pinned requirements, the parameters and the
-    Python version. Editing one notebook therefore re-executes one chapter; editing the package
-    re-executes all.
+    That is its notebook, the package's source, the pinned requirements, the committed results, the
+    parameters and the Python version. Editing one notebook therefore re-executes one chapter, and
+    so do results kept under its name; editing the package re-executes all.
     """
     digest = hashlib.sha256()
     package = Path(__file__).resolve().parents[1]
     tools = (package / "book", package / "__main__.py")  # they do not enter any output
     sources = [p for p in sorted(package.rglob("*.py")) if not {p, p.parent} & set(tools)]
     pins = [layout.root / name for name in ("requirements.txt", "requirements.lock")]
-    for path in [layout.notebooks / f"{chapter}.ipynb", *sources, *pins]:
+    kept = sorted((layout.root / "results" / chapter).rglob("*"))
+    for path in [layout.notebooks / f"{chapter}.ipynb", *sources, *pins, *kept]:
         if path.is_file():
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     digest.update(json.dumps(parameters, sort_keys=True).encode() + sys.version.encode())

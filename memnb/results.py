@@ -1,0 +1,187 @@
+r"""Committed results of long runs: arrays, where they came from, and a checksum that guards them.
+
+A run that takes minutes or hours is done once and kept as two files under ``results/``,
+
+- ``results/<chapter>/<run>.npz``, the arrays, compressed, and
+- ``results/<chapter>/<run>.json``, their provenance: the command, its parameters and seed, the
+  versions of Python and the libraries, the kind of device, the date, the wall time, and the SHA-256
+  of the arrays' file.
+
+A chapter loads a run with :func:`load`, which refuses arrays that are not the ones recorded, and
+recomputes a random part of what they claim. Use the chapter's file name (``04-trained-denoisers``)
+as ``<chapter>``: what is kept under it is part of what that chapter's outputs depend on, and a
+change executes the chapter again.
+"""
+
+import hashlib
+import io
+import json
+import math
+import os
+import platform
+import re
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .validation import check_real
+
+__all__ = ["ResultsCorrupt", "cpu", "load", "save", "where"]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*/[a-z0-9][a-z0-9_-]*")
+_FIELDS = ("command", "parameters", "seed", "device", "seconds")
+
+
+class ResultsCorrupt(RuntimeError):
+    """The arrays of a run are missing, or are not the ones that its provenance describes."""
+
+
+def where(name, root=None):
+    """The two files of a run.
+
+    Parameters
+    ----------
+    name : str
+        ``"<chapter>/<run>"``, lower-case letters, digits, ``-`` and ``_``.
+    root : Path, optional
+        Folder of all results; ``results/`` beside the package if not given.
+
+    Returns
+    -------
+    tuple of Path
+        The ``.npz`` and the ``.json`` file, whether they exist or not.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(
+            f"name must be '<chapter>/<run>' of lower-case letters, digits, - and _, got {name!r}"
+        )
+    folder = Path(root) if root is not None else Path(__file__).resolve().parents[1] / "results"
+    return folder / f"{name}.npz", folder / f"{name}.json"
+
+
+def cpu():
+    """The kind of device when everything ran on the CPU, for provenance."""
+    return f"CPU, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s) used"
+
+
+def _replace(path, content):
+    """Write a file so that it is there whole or not at all."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        fresh.write_bytes(content)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def save(name, arrays, *, command, parameters, seed, device, seconds, root=None):
+    """Keep a run.
+
+    Parameters
+    ----------
+    name : str
+        ``"<chapter>/<run>"``, see :func:`where`.
+    arrays : dict of str to Tensor or array
+        What the run found; numeric or boolean, without NaN.
+    command : str
+        The command that repeats the run, as typed in the root of the book.
+    parameters : dict
+        All its parameters, ready for JSON.
+    seed : int
+        Its seed.
+    device : str
+        The kind of device, as :func:`cpu` says it.
+    seconds : float
+        Wall time of the run.
+    root : Path, optional
+        Folder of all results.
+
+    Returns
+    -------
+    dict
+        The provenance that was written.
+
+    Raises
+    ------
+    ValueError
+        If an array is not numeric or holds NaN; nothing is written then.
+    """
+    data_path, record_path = where(name, root)
+    seconds = check_real("seconds", seconds, 0, math.inf, open_high=True)
+    plain = {}
+    for key, value in arrays.items():
+        value = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+        plain[key] = value = np.asarray(value)
+        if value.dtype.kind not in "biuf":
+            raise ValueError(f"arrays[{key!r}] must be numeric or boolean, got {value.dtype}")
+        if value.dtype.kind == "f" and np.isnan(value).any():
+            raise ValueError(f"arrays[{key!r}] must not hold NaN")
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **plain)
+    content = buffer.getvalue()
+    record = {
+        "command": command,
+        "parameters": parameters,
+        "seed": seed,
+        "device": device,
+        "seconds": round(seconds, 1),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in ("torch", "numpy")},
+        "arrays": {k: {"shape": list(v.shape), "dtype": str(v.dtype)} for k, v in plain.items()},
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    text = json.dumps(record, indent=1, allow_nan=False) + "\n"
+    data_path.parent.mkdir(parents=True, exist_ok=True)
+    # Arrays first: a kill in between leaves a checksum that does not fit, which load() reports.
+    _replace(data_path, content)
+    _replace(record_path, text.encode())
+    return record
+
+
+def load(name, root=None):
+    """Load a run, having compared its arrays with their checksum.
+
+    Parameters
+    ----------
+    name : str
+        ``"<chapter>/<run>"``.
+    root : Path, optional
+        Folder of all results.
+
+    Returns
+    -------
+    arrays : dict of str to Tensor
+        On the CPU, in the dtypes they were saved in.
+    provenance : dict
+        As :func:`save` wrote it.
+
+    Raises
+    ------
+    ResultsCorrupt
+        If a file is missing or unreadable, or the checksum does not fit.
+    """
+    data_path, record_path = where(name, root)
+    for path in (data_path, record_path):
+        if not path.is_file():
+            raise ResultsCorrupt(f"result {name!r} has no file {path.name}")
+    try:
+        record = json.loads(record_path.read_text())
+        expected = record["sha256"]
+        missing = [field for field in _FIELDS if field not in record]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ResultsCorrupt(f"{record_path.name} of result {name!r} is unreadable") from error
+    if missing:
+        raise ResultsCorrupt(f"{record_path.name} of result {name!r} lacks {', '.join(missing)}")
+    content = data_path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise ResultsCorrupt(
+            f"{data_path.name} of result {name!r} has SHA-256 {found[:12]}..., "
+            f"its provenance says {expected[:12]}..."
+        )
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        return {key: torch.from_numpy(archive[key]) for key in archive.files}, record
