@@ -1,0 +1,176 @@
+r"""The limit of large n and d at a fixed ratio :math:`\gamma = d/n < 1`.
+
+In units of :math:`\sigma` the generated covariance has the law of :math:`M M^\top` with
+:math:`M = \sqrt c\, I + \sqrt{1 - c}\; G W^{-1/2}`, see :mod:`memnb.linear.model`: a known matrix
+plus noise with a variance profile, the profile being :math:`W^{-1}`. The eigenvalues of W / n
+follow the law of Marchenko and Pastur, and the Stieltjes transform
+:math:`\delta(z) = \lim \frac1d \operatorname{tr} (M M^\top - z)^{-1}` solves two scalar equations
+with :math:`a^2 = c` and :math:`t = (1 - c) \gamma / x`, x from that law:
+
+.. math:: \delta = \mathbb{E}\, \frac{1}{-z (1 + \tilde\delta) + a^2 / (1 + \delta t)}, \qquad
+   \tilde\delta = \mathbb{E}\, \frac{t}{-z (1 + \delta t) + a^2 / (1 + \tilde\delta)} .
+
+Log-determinants follow in closed form, for :math:`s > 0` and
+:math:`\delta, \tilde\delta` at :math:`z = -s`:
+
+.. math:: \lim \tfrac1d \log\det(s + M M^\top) =
+   \mathbb{E} \log\!\big(s (1 + \tilde\delta)(1 + \delta t) + a^2\big) - s\, \delta \tilde\delta .
+
+With these, :math:`\tfrac1d \log(1 - H^2)` and :math:`\tfrac1d \mathrm{KL}(\rho_G \Vert \rho)` have
+limits; the means' contribution is of order 1/d. The density of eigenvalues grows like
+:math:`\lambda^{-1/2}` at zero, so :math:`\mathbb{E}\, 1/\lambda`, and with it the other divergence
+:math:`\tfrac1d \mathrm{KL}(\rho \Vert \rho_G)`, has no finite limit.
+
+References
+----------
+Marchenko and Pastur, 1967; the equations of matrices plus noise with a variance profile: Hachem,
+Loubaton and Najim, *Deterministic equivalents for certain functionals of large random matrices*,
+Annals of Applied Probability 17, 2007. Their use for this model is this project's.
+"""
+
+import math
+
+import numpy as np
+
+from memnb.validation import check_integer, check_real
+
+__all__ = ["limit_rates", "log_determinant", "marchenko_pastur", "spectral_density", "stieltjes"]
+
+
+def marchenko_pastur(gamma, n_nodes=400):
+    r"""Nodes and weights for expectations under the Marchenko-Pastur law of ratio :math:`\gamma`.
+
+    Parameters
+    ----------
+    gamma : float
+        Ratio d/n in (0, 1).
+    n_nodes : int
+        Number of nodes of the Gauss-Chebyshev rule of the second kind.
+
+    Returns
+    -------
+    tuple of array, shape (n_nodes,)
+        Nodes in :math:`((1 - \sqrt\gamma)^2, (1 + \sqrt\gamma)^2)` and weights of sum 1.
+    """
+    gamma = check_real("gamma", gamma, 0, 1, open_low=True, open_high=True)
+    check_integer("n_nodes", n_nodes, 1)
+    angle = np.pi * np.arange(1, n_nodes + 1) / (n_nodes + 1)
+    x = 1 + gamma + 2 * math.sqrt(gamma) * np.cos(angle)
+    weights = 2 * np.sin(angle) ** 2 / (n_nodes + 1) / x
+    return x, weights / weights.sum()
+
+
+def stieltjes(z, gamma, c, n_nodes=400, tolerance=1e-12, max_iterations=100_000):
+    r"""Solve the two equations for :math:`\delta` and :math:`\tilde\delta`.
+
+    Parameters
+    ----------
+    z : array
+        Points outside the positive axis: negative, or complex with positive imaginary part.
+    gamma : float
+        Ratio d/n in (0, 1).
+    c : float
+        Signal fraction in (0, 1).
+    n_nodes : int
+        Nodes of the quadrature.
+    tolerance : float
+        Relative change at which the iteration stops.
+    max_iterations : int
+        Most iterations.
+
+    Returns
+    -------
+    tuple of array, the shape of z
+        :math:`\delta` and :math:`\tilde\delta`.
+
+    Raises
+    ------
+    RuntimeError
+        If the iteration has not converged.
+    """
+    c = check_real("c", c, 0, 1, open_low=True, open_high=True)
+    x, weights = marchenko_pastur(gamma, n_nodes)
+    t = (1 - c) * gamma / x
+    z = np.asarray(z)[..., None]
+    delta = -1 / z
+    other = delta * (weights * t).sum()
+    for _ in range(max_iterations):
+        new = (weights / (-z * (1 + other) + c / (1 + delta * t))).sum(-1, keepdims=True)
+        new = 0.5 * (new + delta)
+        nxt = (weights * t / (-z * (1 + new * t) + c / (1 + other))).sum(-1, keepdims=True)
+        nxt = 0.5 * (nxt + other)
+        change = max(np.abs(new / delta - 1).max(), np.abs(nxt / other - 1).max())
+        delta, other = new, nxt
+        if change < tolerance:
+            return delta[..., 0], other[..., 0]
+    raise RuntimeError(f"no convergence in {max_iterations} iterations, last change {change:.1e}")
+
+
+def log_determinant(s, gamma, c) -> float:
+    r"""Limit of :math:`\tfrac1d \log\det(s + M M^\top)`, for s > 0.
+
+    Parameters
+    ----------
+    s : float
+        Positive.
+    gamma, c : float
+        See :func:`stieltjes`.
+
+    Returns
+    -------
+    float
+    """
+    s = check_real("s", s, 0, math.inf, open_low=True, open_high=True)
+    delta, other = stieltjes(np.array(-s), gamma, c)
+    x, weights = marchenko_pastur(gamma)
+    t = (1 - c) * gamma / x
+    value = (weights * np.log(s * (1 + other) * (1 + delta * t) + c)).sum() - s * delta * other
+    return float(value)
+
+
+def limit_rates(gamma, c):
+    r"""Limits per dimension of the distances between the generated and the true Gaussian.
+
+    Parameters
+    ----------
+    gamma : float
+        Ratio d/n in (0, 1).
+    c : float
+        Signal fraction, see :attr:`memnb.linear.LinearModel.signal_fraction`.
+
+    Returns
+    -------
+    dict of float
+        ``log_affinity``: :math:`\lim \tfrac1d \log(1 - H^2)`; ``kl_from``:
+        :math:`\lim \tfrac1d \mathrm{KL}(\rho_G \Vert \rho)`.
+    """
+    gamma = check_real("gamma", gamma, 0, 1, open_low=True, open_high=True)
+    c = check_real("c", c, 0, 1, open_low=True, open_high=True)
+    log_small = log_determinant(1e-14, gamma, c)  # the error is of the order of its root
+    log_sum = log_determinant(1.0, gamma, c) - math.log(2)
+    mean = c + (1 - c) * gamma / (1 - gamma)
+    return {
+        "log_affinity": 0.25 * log_small - 0.5 * log_sum,
+        "kl_from": 0.5 * (mean - 1 - log_small),
+    }
+
+
+def spectral_density(values, gamma, c, width=1e-4):
+    r"""Limiting density of the eigenvalues of :math:`\rho_G`'s covariance, in units of
+    :math:`\sigma^2`.
+
+    Parameters
+    ----------
+    values : array
+        Positive eigenvalues.
+    gamma, c : float
+        See :func:`stieltjes`.
+    width : float
+        Distance from the real axis at which the Stieltjes transform is evaluated.
+
+    Returns
+    -------
+    array
+    """
+    z = np.asarray(values, dtype=float) + 1j * width
+    return stieltjes(z, gamma, c, n_nodes=200, tolerance=1e-9)[0].imag / np.pi
