@@ -298,7 +298,8 @@ def sweep(settings, n_simulations, seed=0, n_jobs=1, progress=True):
     Returns
     -------
     list of dict
-        For each setting what :func:`simulate` returns, bit for bit, whatever the backend.
+        For each setting what :func:`simulate` returns, whatever the backend (up to the last digits,
+        in which linear algebra libraries depend on where an array lies in memory).
     """
     check_integer("n_simulations", n_simulations, 1)
     check_integer("seed", seed, 0)

@@ -16,10 +16,16 @@ Log-determinants follow in closed form, for :math:`s > 0` and
 .. math:: \lim \tfrac1d \log\det(s + M M^\top) =
    \mathbb{E} \log\!\big(s (1 + \tilde\delta)(1 + \delta t) + a^2\big) - s\, \delta \tilde\delta .
 
+At s = 0 there are two cases. For :math:`\gamma \le c` the eigenvalues stay away from zero and
+:math:`\tfrac1d \log\det M M^\top \to \log c`. For :math:`\gamma > c` their density grows like
+:math:`\lambda^{-1/2}` at zero, and the limit is :math:`\mathbb{E} \log(u t + a^2) - u`, where u
+solves :math:`\mathbb{E}\, t / (u t + a^2) = 1`. So **n = d/c** is a transition: with fewer points
+the generated Gaussian has directions in which it hardly varies.
+
 With these, :math:`\tfrac1d \log(1 - H^2)` and :math:`\tfrac1d \mathrm{KL}(\rho_G \Vert \rho)` have
-limits; the means' contribution is of order 1/d. The density of eigenvalues grows like
-:math:`\lambda^{-1/2}` at zero, so :math:`\mathbb{E}\, 1/\lambda`, and with it the other divergence
-:math:`\tfrac1d \mathrm{KL}(\rho \Vert \rho_G)`, has no finite limit.
+limits; the means' contribution is of order 1/d. For :math:`\gamma \ge c`
+:math:`\mathbb{E}\, 1/\lambda` is infinite, and with it the other divergence,
+:math:`\tfrac1d \mathrm{KL}(\rho \Vert \rho_G)`.
 
 References
 ----------
@@ -31,6 +37,7 @@ Annals of Applied Probability 17, 2007. Their use for this model is this project
 import math
 
 import numpy as np
+from scipy.optimize import brentq
 
 from memnb.validation import check_integer, check_real
 
@@ -107,12 +114,12 @@ def stieltjes(z, gamma, c, n_nodes=400, tolerance=1e-12, max_iterations=100_000)
 
 
 def log_determinant(s, gamma, c) -> float:
-    r"""Limit of :math:`\tfrac1d \log\det(s + M M^\top)`, for s > 0.
+    r"""Limit of :math:`\tfrac1d \log\det(s + M M^\top)`, for s >= 0.
 
     Parameters
     ----------
     s : float
-        Positive.
+        At least 0.
     gamma, c : float
         See :func:`stieltjes`.
 
@@ -120,12 +127,17 @@ def log_determinant(s, gamma, c) -> float:
     -------
     float
     """
-    s = check_real("s", s, 0, math.inf, open_low=True, open_high=True)
-    delta, other = stieltjes(np.array(-s), gamma, c)
-    x, weights = marchenko_pastur(gamma)
+    s = check_real("s", s, 0, math.inf, open_high=True)
+    c = check_real("c", c, 0, 1, open_low=True, open_high=True)
+    x, weights = marchenko_pastur(gamma, 2000)
     t = (1 - c) * gamma / x
-    value = (weights * np.log(s * (1 + other) * (1 + delta * t) + c)).sum() - s * delta * other
-    return float(value)
+    if s == 0:
+        if gamma <= c:
+            return math.log(c)
+        u = brentq(lambda u: weights @ (t / (u * t + c)) - 1, 0, 1, xtol=1e-15)
+        return float(weights @ np.log(u * t + c) - u)
+    delta, other = stieltjes(np.array(-s), gamma, c, n_nodes=2000)
+    return float(weights @ np.log(s * (1 + other) * (1 + delta * t) + c) - s * delta * other)
 
 
 def limit_rates(gamma, c):
@@ -146,7 +158,7 @@ def limit_rates(gamma, c):
     """
     gamma = check_real("gamma", gamma, 0, 1, open_low=True, open_high=True)
     c = check_real("c", c, 0, 1, open_low=True, open_high=True)
-    log_small = log_determinant(1e-14, gamma, c)  # the error is of the order of its root
+    log_small = log_determinant(0.0, gamma, c)
     log_sum = log_determinant(1.0, gamma, c) - math.log(2)
     mean = c + (1 - c) * gamma / (1 - gamma)
     return {

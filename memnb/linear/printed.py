@@ -37,7 +37,7 @@ def pair_term(y, width, sigma=1.0):
     total = kind(0)
     for row in y:
         total += np.exp(-((y - row) ** 2).sum(axis=1) / kind(4 * width**2)).sum()
-    return kind((width / sigma) ** -d) * total / kind(n) ** 2
+    return (kind(width) / kind(sigma)) ** kind(-d) * total / kind(n) ** 2
 
 
 def _cross_term(y, mean, covariance, width, sigma):
@@ -78,14 +78,15 @@ def delta_direct(
     y, x, originals = (np.asarray(part, dtype=dtype) for part in (y, x, originals))
     n, d = y.shape
     mean_y, mean_x = y.mean(axis=0), x.mean(axis=0)
-    theta = (np.linalg.pinv(x - mean_x) @ (y - mean_y)).T  # Y = theta_0 + theta_1 X
+    cut = max(n, d) * np.finfo(dtype).eps
+    theta = (np.linalg.pinv(x - mean_x, cut) @ (y - mean_y)).T  # Y = theta_0 + theta_1 X
     spread = ((y - mean_y) ** 2).sum() / kind(n * d)
     variance = kind(model.shrink**2) * spread + kind(model.noise_variance)
     product = theta.T @ theta if covariance == "printed" else theta @ theta.T
     mean = mean_y + theta @ (kind(model.shrink) * mean_y - mean_x)
     distances = []
     for points, known in ((y, None), (originals, pairs_of_originals)):
-        width = model.sigma * len(points) ** (-1 / d)
+        width = kind(model.sigma) * kind(len(points)) ** kind(-1 / d)
         pairs = pair_term(points, width, model.sigma) if known is None else known
         cross = _cross_term(points, mean, variance * product, width, model.sigma)
         distances.append(pairs - kind(2) * cross)
