@@ -1,0 +1,190 @@
+r"""Two U-Nets side by side: ``python -m benchmarks.unet``.
+
+One is the book's, diffusers' ``UNet2DModel`` as :mod:`memnb.unet` configures it; the other is
+written by hand here, with the same channels, blocks and attention. Each row is one training step
+(noise, forward, backward, Adam) on the same batch, in turns in one process on one thread; times are
+medians. denoising-diffusion-pytorch is not among them: it cannot be imported without torchvision.
+"""
+
+import argparse
+import math
+import statistics
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from memnb.unet import HEAD, SIZES, UNet, count_parameters
+
+__all__ = ["HandWritten", "main", "measure"]
+
+CASES = (("small", 8, 32), ("small", 8, 128), ("small", 16, 128), ("paper", 16, 128))
+
+
+class _Residual(nn.Module):
+    def __init__(self, inputs, outputs, time_channels, groups):
+        super().__init__()
+        self.norms = nn.ModuleList([nn.GroupNorm(groups, c) for c in (inputs, outputs)])
+        self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.time = nn.Linear(time_channels, outputs)
+        self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+
+    def forward(self, x, e):
+        h = self.first(F.silu(self.norms[0](x))) + self.time(e)[:, :, None, None]
+        return self.skip(x) + self.second(F.silu(self.norms[1](h)))
+
+
+class _Attention(nn.Module):
+    def __init__(self, channels, groups):
+        super().__init__()
+        self.heads = channels // HEAD
+        self.norm = nn.GroupNorm(groups, channels)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x, e=None):
+        b, c, h, w = x.shape
+        qkv = self.qkv(self.norm(x)).reshape(b, 3, self.heads, c // self.heads, h * w)
+        q, k, v = qkv.transpose(-1, -2).unbind(1)
+        y = F.scaled_dot_product_attention(q, k, v).transpose(-1, -2).reshape(b, c, h, w)
+        return x + self.out(y)
+
+
+class _Upsample(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x):
+        return self.conv(F.interpolate(x, scale_factor=2.0))
+
+
+class HandWritten(nn.Module):
+    """A U-Net in plain torch with the channels, blocks and attention of a size of the book."""
+
+    def __init__(self, size):
+        super().__init__()
+        channels, blocks, groups = (SIZES[size][k] for k in ("channels", "blocks", "groups"))
+        c = self.width = channels[0]
+        n_time, last = 4 * c, len(channels) - 1
+        self.time = nn.Sequential(
+            nn.Linear(c, n_time), nn.SiLU(), nn.Linear(n_time, n_time), nn.SiLU()
+        )
+        self.inputs, skips = nn.Conv2d(1, c, 3, padding=1), [c]
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+
+        def level(inputs, outputs, i):
+            attention = _Attention(outputs, groups) if i == last else nn.Identity()
+            return nn.ModuleList([_Residual(inputs, outputs, n_time, groups), attention])
+
+        for i, width in enumerate(channels):
+            for _ in range(blocks):
+                self.down.append(level(c, width, i))
+                c = width
+                skips.append(c)
+            if i < last:
+                self.down.append(nn.Conv2d(c, c, 3, stride=2, padding=1))
+                skips.append(c)
+        self.middle = level(c, c, last)
+        self.after = _Residual(c, c, n_time, groups)
+        for i, width in reversed(list(enumerate(channels))):
+            for _ in range(blocks + 1):
+                self.up.append(level(c + skips.pop(), width, i))
+                c = width
+            if i:
+                self.up.append(_Upsample(c))
+        self.outputs = nn.Sequential(
+            nn.GroupNorm(groups, c), nn.SiLU(), nn.Conv2d(c, 1, 3, padding=1)
+        )
+
+    def forward(self, x, t):
+        """Predicted noise for images (B, 1, S, S) and steps (B,)."""
+        half = self.width // 2
+        rate = torch.exp(-math.log(10_000) * torch.arange(half) / half)
+        angle = t[:, None] * rate
+        e = self.time(torch.cat([angle.cos(), angle.sin()], dim=1))
+        x = self.inputs(x)
+        kept = [x]
+        for part in self.down:
+            x = part[1](part[0](x, e)) if isinstance(part, nn.ModuleList) else part(x)
+            kept.append(x)
+        x = self.after(self.middle[1](self.middle[0](x, e)), e)
+        for part in self.up:
+            if isinstance(part, nn.ModuleList):
+                x = part[1](part[0](torch.cat([x, kept.pop()], dim=1), e))
+            else:
+                x = part(x)
+        return self.outputs(x)
+
+
+def _step(net, x, t, eps, optimizer):
+    optimizer.zero_grad(set_to_none=True)
+    (net(x + eps, t) - eps).square().mean().backward()
+    optimizer.step()
+
+
+def measure(size, image_size, batch, repeats):
+    """Step times of both networks.
+
+    Parameters
+    ----------
+    size : {"small", "paper"}
+    image_size, batch : int
+        Side of the images, images in a batch.
+    repeats : int
+        How often both take a step, in turn.
+
+    Returns
+    -------
+    list of dict
+        Network, parameters, seconds (median), ratio to diffusers'.
+    """
+    generator = torch.Generator().manual_seed(0)
+    x, eps = torch.randn(2, batch, 1, image_size, image_size, generator=generator)
+    t = torch.randint(1, 101, (batch,), generator=generator)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        nets = {"diffusers": UNet(size, image_size, seed=0), "by hand": HandWritten(size)}
+    arms = {k: (net, torch.optim.Adam(net.parameters(), 1e-3)) for k, net in nets.items()}
+    seconds = {name: [] for name in arms}
+    for repeat in range(repeats + 1):
+        for name, (net, optimizer) in arms.items():
+            began = time.perf_counter()
+            _step(net, x, t, eps, optimizer)
+            if repeat:  # the first one is the warm-up
+                seconds[name].append(time.perf_counter() - began)
+    base = statistics.median(seconds["diffusers"])
+    return [
+        {
+            "network": name,
+            "parameters": count_parameters(nets[name]),
+            "seconds": statistics.median(spent),
+            "ratio": statistics.median(spent) / base,
+        }
+        for name, spent in seconds.items()
+    ]
+
+
+def main():
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="the smallest case, two repetitions")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    print("| size | image | batch | network | parameters | ms a step | times diffusers |")
+    print("|:--|--:|--:|:--|--:|--:|--:|")
+    cases = CASES[:1] if arguments.quick else CASES
+    for size, image_size, batch in tqdm(cases, desc="cases"):
+        repeats = 2 if arguments.quick else 5 if size == "paper" else 30
+        for row in measure(size, image_size, batch, repeats):
+            print(
+                f"| {size} | {image_size} | {batch} | {row['network']} | {row['parameters']} "
+                f"| {1000 * row['seconds']:.0f} | {row['ratio']:.2f} |"
+            )
+
+
+if __name__ == "__main__":
+    main()
