@@ -28,6 +28,7 @@ serve: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.flows
 	$(BIN)/python -m benchmarks.coupled
+	$(BIN)/python -m benchmarks.unet
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

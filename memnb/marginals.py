@@ -38,6 +38,7 @@ from .validation import check_choice, check_integer, check_real
 
 __all__ = [
     "RULES",
+    "Originals",
     "Resampled",
     "distance",
     "distance_on_grid",
@@ -200,25 +201,59 @@ def _draw(pool, m, generator):
     return pool[torch.randperm(len(pool), generator=generator)[:m]]
 
 
+def _check_count(name, count, pool):
+    check_integer(name, count, 1)
+    if count > len(pool):
+        raise ValueError(f"{name} must be at most {len(pool)}, the images there, got {count}")
+    return count
+
+
+class Originals:
+    r"""Draws of original images that many calls of :func:`resample` can share.
+
+    What they cost, the pairs within each draw, is paid once.
+
+    Parameters
+    ----------
+    pool : Tensor, shape (m, 1, S, S)
+        Original images to draw from, without replacement.
+    n_simulations, n_original : int
+        Number of draws, and images in each.
+    seed : int
+        Seed of the draws.
+    std : float
+        Standard deviation :math:`\sigma` of a pixel.
+    """
+
+    def __init__(self, pool, n_simulations=100, n_original=100, seed=0, std=STD):
+        pixels = _pixels("original", pool)
+        _check_count("n_original", n_original, pixels)
+        check_integer("n_simulations", n_simulations, 2)
+        generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
+        self.std, self.width = std, _width(n_original, std, None)
+        self.draws = [_draw(pixels, n_original, generator) for _ in range(n_simulations)]
+        self.within = [_without_diagonal(o, self.width) for o in self.draws]
+
+
 def resample(
-    generated, training, original, *, n_simulations=100, seed=0, n_generated=10, n_training=10,
-    n_original=100, std=STD, mean=MEAN, rule="exact", progress=False,
+    generated, training, originals, *, seed=0, n_generated=10, n_training=10, mean=MEAN,
+    rule="exact", progress=False,
 ):  # fmt: skip
     r"""Draw generated, training and original images at random, many times over.
 
     Parameters
     ----------
-    generated, training, original : Tensor, shape (m, 1, S, S)
+    generated, training : Tensor, shape (m, 1, S, S)
         Images to draw from, without replacement.
-    n_simulations : int
-        Number of draws.
+    originals : Originals
+        The draws of original images; their number is that of the simulations.
     seed : int
-        Seed of the draws.
-    n_generated, n_training, n_original : int
-        Images in a draw; the paper's 10, 10 and 100. A training set of fewer than ``n_training``
-        images is used whole.
-    std, mean : float
-        Standard deviation :math:`\sigma` of a pixel, and the center of the grid.
+        Seed of the other draws.
+    n_generated, n_training : int
+        Images in a draw; 10 in the paper, against 100 original ones. A training set of fewer than
+        ``n_training`` images is used whole.
+    mean : float
+        The center of the grid.
     rule : {"exact", "grid"}
         Integrals in closed form, or the paper's sum over 16 points.
     progress : bool
@@ -234,36 +269,28 @@ def resample(
         If a set is smaller than what is drawn from it, or the rule is unknown.
     """
     check_choice("rule", rule, RULES)
-    check_integer("n_simulations", n_simulations, 2)
     generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
-    g, t, o = (
-        _pixels(name, x)
-        for name, x in (("generated", generated), ("training", training), ("original", original))
-    )
-    for x in (t, o):
+    g, t = _pixels("generated", generated), _pixels("training", training)
+    for x in (t, originals.draws[0]):
         _same_pixels(g, x)
-    wanted = {"n_generated": (n_generated, g), "n_original": (n_original, o)}
-    for name, (count, pool) in wanted.items():
-        check_integer(name, count, 1)
-        if count > len(pool):
-            raise ValueError(f"{name} must be at most {len(pool)}, the images there, got {count}")
+    _check_count("n_generated", n_generated, g)
     n_training = min(check_integer("n_training", n_training, 1), len(t))
-    measure = _exactly if rule == "exact" else _on_grid
-    rows = [
-        measure(
-            _draw(g, n_generated, generator), _draw(t, n_training, generator),
-            _draw(o, n_original, generator), std, mean,
-        )
-        for _ in tqdm(range(n_simulations), disable=not progress, desc="Resampling")
-    ]  # fmt: skip
+    rows = []
+    draws = list(zip(originals.draws, originals.within, strict=True))
+    for o, within in tqdm(draws, disable=not progress, desc="Resampling"):
+        some = _draw(g, n_generated, generator), _draw(t, n_training, generator), o
+        if rule == "exact":
+            rows.append(_exactly(*some, originals.std, within))
+        else:
+            rows.append(_on_grid(*some, originals.std, mean))
     return Resampled(*torch.tensor(rows, dtype=torch.float64).unbind(1))
 
 
-def _exactly(g, t, o, std, mean):
+def _exactly(g, t, o, std, within_o):
     """E_TG, E_OG and their difference, in which the diagonal terms do not appear."""
     wide_g, wide_t, wide_o = (std / len(x) for x in (g, t, o))
     tg = _without_diagonal(t, wide_t) - 2 * _overlap(t, g, wide_t**2 + wide_g**2)
-    og = _without_diagonal(o, wide_o) - 2 * _overlap(o, g, wide_o**2 + wide_g**2)
+    og = within_o - 2 * _overlap(o, g, wide_o**2 + wide_g**2)
     same = _without_diagonal(g, wide_g) + _diagonal(len(g), wide_g) + _diagonal(len(t), wide_t)
     return tg + same, og + same, tg - og
 

@@ -209,7 +209,7 @@ def _write(path, state):
         fresh.unlink(missing_ok=True)
 
 
-def train(images, config, *, checkpoint=None, every=500, progress=True):
+def train(images, config, *, checkpoint=None, every=500, progress=True, on_step=None):
     r"""Train a network on images.
 
     Parameters
@@ -224,6 +224,8 @@ def train(images, config, *, checkpoint=None, every=500, progress=True):
         See ``checkpoint``.
     progress : bool
         Show a progress bar.
+    on_step : callable, optional
+        Called as ``on_step(step, total)`` after every step.
 
     Returns
     -------
@@ -256,6 +258,8 @@ def train(images, config, *, checkpoint=None, every=500, progress=True):
                 recent.zero_()
                 bar.set_postfix(loss=f"{run.losses[-1]:.4f}", refresh=False)
             bar.update()
+            if on_step is not None:
+                on_step(run.step, run.total)
             # Where a part ends, so that no half of its mean has to be kept
             if path is not None and run.step % (every + -every % part) == 0:
                 _write(path, run.state())

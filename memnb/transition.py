@@ -8,6 +8,8 @@ patience   one small net on 128 digits, for longer and longer
 synthetic  small nets on n synthetic images of 8 by 8 pixels, for the same number of steps
 protocol   small nets on synthetic images, 20 epochs in 10 diffusion steps (P2's protocol)
 paper      the same protocol with the network of 12.9 million parameters on 16 by 16 pixels
+live       one small net on 4 digits, for a few seconds: what the chapter trains again
+metric     nothing: measures what the networks of the runs on synthetic images generate
 ========== ======================================================================================
 
 Each network is trained in turn and kept under ``--workdir`` when it is done, so a run that was
@@ -27,18 +29,33 @@ from tqdm import tqdm
 from . import results
 from .diffusion import gaussian_noise, make_schedule, sample
 from .images import digits, synthetic_images
+from .marginals import Originals, resample
 from .training import TrainingConfig, train
-from .validation import check_choice
 
-__all__ = ["RUNS", "Job", "config_of", "main", "run_job", "training_images"]
+__all__ = [
+    "GENERATORS",
+    "RULES",
+    "RUNS",
+    "Job",
+    "config_of",
+    "generate",
+    "main",
+    "metric_rows",
+    "originals",
+    "run_job",
+    "training_images",
+]
 
 CHAPTER = "06-unet-transition"
+ON_DIGITS = ("digits", "patience", "live")
+KEEP_WEIGHTS = ("n8-a-s0", "n1500-a-s0")  # of digits: half a megabyte each, in float16
 SAMPLE_STEPS = (5, 10, 25, 50)  # of DDIM
 NOISE_SEEDS = (1, 2, 3, 4)
 PER_SEED = 64
 N_GENERATED = 100  # of each network on synthetic images
 
 DIGITS = TrainingConfig(steps=2000, batch_size=32, ema=0.995)
+LIVE = TrainingConfig(steps=400, batch_size=8, lr=5e-3, ema=0.95)
 SYNTHETIC = TrainingConfig(steps=1000, batch_size=32, ema=0.995)
 PROTOCOL = TrainingConfig(
     schedule="paper", diffusion_steps=10, epochs=20, batch_size=128, lr=2e-4, lr_decay=False
@@ -66,7 +83,7 @@ class Job(tuple):
 
 # The order in which networks are trained: a run that is stopped early still spans all sizes
 DIGIT_SETS = ("8a", "8b", "64a", "750a", "1500a", "64b", "750b", "256a", "32a", "16a", "128a",
-              "256b", "4a")  # fmt: skip
+              "256b", "4a", "512a", "32b", "128b", "16b", "4b", "512b")  # fmt: skip
 
 RUNS = {
     "digits": [Job("digits", int(name[:-1]), name[-1], 0) for name in DIGIT_SETS],
@@ -84,7 +101,18 @@ RUNS = {
         *(Job("paper", n, "paper", seed) for seed in range(3) for n in (10, 30, 100)),
         *(Job("paper", n, "paper", 0) for n in (300, 1000, 3000, 10000)),
     ],
+    "live": [Job("live", 4, "a", 0)],
 }  # fmt: skip
+
+# How many images a draw has, and how the integrals are done
+RULES = {
+    "10 training, 100 original": (100, "exact"),
+    "10 training, 10 original": (10, "exact"),
+    "10 and 100, sum over 16 points": (100, "grid"),
+}
+GENERATORS = ("network", "perfect", "copier")
+N_SIMULATIONS = 60
+N_POOL = 10_000
 
 
 def config_of(job):
@@ -96,13 +124,15 @@ def config_of(job):
         return replace(DIGITS, steps=int(job.variant), seed=job.seed)
     if job.run == "synthetic":
         return replace(SYNTHETIC, seed=job.seed)
+    if job.run == "live":
+        return replace(LIVE, seed=job.seed)
     size = "paper" if job.run == "paper" else "small"
     return replace(PROTOCOL, size=size, schedule=job.variant, seed=job.seed)
 
 
 def training_images(job):
     """The training set of a job, shape (n, 1, S, S)."""
-    if job.run in ("digits", "patience"):
+    if job.run in ON_DIGITS:
         return digits().subset(job.n, half=int(job.variant == "b"))
     return synthetic_images(job.n, 16 if job.run == "paper" else 8, seed=1000 + job.seed)
 
@@ -110,7 +140,7 @@ def training_images(job):
 def generate(job, net, config):
     """What the network of a job generates, as arrays: uint8 for digits, float16 otherwise."""
     schedule = make_schedule(config.schedule, config.diffusion_steps)
-    if job.run in ("digits", "patience"):
+    if job.run in ON_DIGITS:
         noise = torch.cat([gaussian_noise(PER_SEED, 8, seed) for seed in NOISE_SEEDS])
         noise = noise.to(config.device)
         found = {}
@@ -153,17 +183,93 @@ def run_job(job, workdir, device="cpu"):
     return torch.load(done, weights_only=True)
 
 
+def originals(image_size):
+    """Draws of synthetic original images for each of ``RULES``, from a pool of 10,000."""
+    pool = synthetic_images(N_POOL, image_size, seed=99)
+    shared = {count: Originals(pool, N_SIMULATIONS, count) for count in (10, 100)}
+    return [(shared[count], rule) for count, rule in RULES.values()]
+
+
+def metric_rows(job, generated, drawn):
+    r"""P(Δ > 0) and the distances for a job's network and for two generators that are known.
+
+    The *perfect* generator draws new images from the true law, the *copier* returns training
+    images.
+
+    Parameters
+    ----------
+    job : Job
+    generated : Tensor, shape (m, 1, S, S)
+        What the network generated.
+    drawn : list
+        As :func:`originals` returns it.
+
+    Returns
+    -------
+    Tensor of float64, shape (3, 3, 4)
+        In the order of ``GENERATORS``, then of ``RULES``: the share of draws with
+        :math:`\Delta > 0`, and the means of :math:`E_{TG}`, :math:`E_{OG}` and :math:`\Delta`.
+    """
+    training = training_images(job)
+    perfect = synthetic_images(N_GENERATED, training.shape[-1], seed=2000 + job.seed)
+    # Drawn, because which of them a simulation takes must not depend on their order
+    generator = torch.Generator().manual_seed(3000 + job.seed)
+    copier = training[torch.randint(job.n, (N_GENERATED,), generator=generator)]
+    rows = []
+    for images in (generated, perfect, copier):
+        for draws, rule in drawn:
+            found = resample(images, training, draws, rule=rule)
+            means = [found.mean(name)[0] for name in ("e_tg", "e_og", "delta")]
+            rows.append([found.p_positive[0], *means])
+    return torch.tensor(rows, dtype=torch.float64).reshape(3, 3, 4)
+
+
+def _metric():
+    """The run ``metric``: its arrays, and a name for each row of the table."""
+    table, jobs = [], []
+    runs = ("synthetic", "protocol", "paper")
+    for run in (r for r in runs if results.where(f"{CHAPTER}/{r}")[0].is_file()):
+        arrays, _ = results.load(f"{CHAPTER}/{run}")
+        there = [job for job in RUNS[run] if f"{job.key}-images" in arrays]
+        drawn = originals(16 if run == "paper" else 8)
+        for job in tqdm(there, desc=f"metric of {run}", unit="net"):
+            table.append(metric_rows(job, arrays[f"{job.key}-images"].float(), drawn))
+            jobs.append([list(RUNS).index(run), RUNS[run].index(job)])
+    return {"table": torch.stack(table), "jobs": torch.tensor(jobs)}
+
+
 def main(arguments=None):
     """Run one of the runs; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", choices=tuple(RUNS))
+    parser.add_argument("run", choices=(*RUNS, "metric"))
     parser.add_argument("--workdir", type=Path, default=Path("_build/transition"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--partial", action="store_true", help="write what there is, train no more")
     parser.add_argument("--max-n", type=int, default=None, help="leave out larger training sets")
     options = parser.parse_args(arguments)
-    check_choice("run", options.run, tuple(RUNS))
     torch.set_num_threads(1)
+    if options.run == "metric":
+        began = time.monotonic()
+        arrays, parameters = _metric(), {"n_simulations": N_SIMULATIONS, "n_pool": N_POOL}
+        seconds = time.monotonic() - began
+    else:
+        arrays, parameters = _trained(options)
+        seconds = sum(parameters["seconds"].values())
+    on_cpu = options.device == "cpu" or options.run == "metric"
+    results.save(
+        f"{CHAPTER}/{options.run}",
+        arrays,
+        command=f"python -m memnb.transition {options.run}",
+        parameters=parameters,
+        seed=0,
+        device=results.cpu() if on_cpu else torch.cuda.get_device_name(),
+        seconds=seconds,
+    )
+    return 0
+
+
+def _trained(options):
+    """Train, or with ``--partial`` collect, the networks of a run: arrays and parameters."""
     jobs = [j for j in RUNS[options.run] if options.max_n is None or j.n <= options.max_n]
     if options.partial:
         folder = options.workdir / options.run
@@ -173,18 +279,12 @@ def main(arguments=None):
         found = run_job(job, options.workdir, options.device)
         seconds[job.key] = round(found["seconds"], 1)
         arrays |= {f"{job.key}-{name}": value for name, value in found["arrays"].items()}
+        if job.run == "digits" and job.key in KEEP_WEIGHTS:
+            flat = torch.cat([value.flatten() for value in found["weights"].values()])
+            arrays[f"{job.key}-weights"] = flat.half()
     config = {k: v for k, v in asdict(config_of(jobs[0])).items() if k not in ("seed", "device")}
-    device = results.cpu() if options.device == "cpu" else torch.cuda.get_device_name()
-    results.save(
-        f"{CHAPTER}/{options.run}",
-        arrays,
-        command=f"python -m memnb.transition {options.run}",
-        parameters={"training": config, "seconds": seconds},
-        seed=0,
-        device=device,
-        seconds=sum(seconds.values()),
-    )
-    return 0
+    missing = [job.key for job in RUNS[options.run] if job not in jobs]
+    return arrays, {"training": config, "seconds": seconds, "missing": missing}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import torch
 from support import ROOT
 
 from benchmarks.flows import measure
@@ -39,3 +40,19 @@ def test_event_driven_flows_are_exact_and_the_integrator_converges_to_them():
         errors = [rows[flow, m]["error"] for m in ("dopri5 1e-6", "dopri5 1e-10", "exact")]
         assert errors[0] > errors[1] > errors[2] and errors[1] < 1e-6 and errors[2] < 1e-10
         assert rows[flow, "exact"]["events"] > 1
+
+
+def test_unets_are_of_one_size_and_both_take_steps():
+    from benchmarks.unet import HandWritten, measure
+    from memnb.unet import count_parameters
+
+    rows = measure("small", 8, 4, 1)
+    assert [row["network"] for row in rows] == ["diffusers", "by hand"]
+    assert len({row["parameters"] for row in rows}) == 1
+    assert rows[0]["ratio"] == 1 and all(row["seconds"] > 0 for row in rows)
+    with torch.device("meta"):
+        assert abs(count_parameters(HandWritten("paper")) / 12.9e6 - 1) < 0.02
+    x = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    net = HandWritten("small")
+    net(x, torch.tensor([1, 2, 3])).square().sum().backward()
+    assert all(p.grad is not None for p in net.parameters())

@@ -1,5 +1,6 @@
 """Schedules and samplers against diffusers' and against Gaussian data, where all is known."""
 
+import itertools
 import math
 
 import pytest
@@ -59,8 +60,9 @@ def test_noise_levels_are_those_of_the_variance_exploding_process(n_steps, name)
     assert (gap.abs() <= 1e-12 * (1 + expected.abs())).all()
 
 
-@pytest.mark.parametrize(("variance", "theirs"), [("beta", "fixed_large"),
-                                                  ("posterior", "fixed_small")])
+@pytest.mark.parametrize(
+    ("variance", "theirs"), [("beta", "fixed_large"), ("posterior", "fixed_small")]
+)
 # (cosine unclipped divides by 1e-8 in the first step, which their float32 schedule cannot resolve)
 @pytest.mark.parametrize(
     ("name", "clip"),
@@ -108,7 +110,7 @@ def test_ddim_converges_at_first_order_to_the_probability_flow_of_gaussian_data(
         y = sample(optimal(schedule, mean, std), schedule, x, clip=False)
         errors.append((y - exact).abs().max().item())
     assert errors[-1] < 0.01
-    for coarse, fine in zip(errors[:-1], errors[1:], strict=True):
+    for coarse, fine in itertools.pairwise(errors):
         assert 1.7 < coarse / fine < 2.3
 
 

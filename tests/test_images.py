@@ -55,7 +55,7 @@ def test_errors():
     data = digits()
     with pytest.raises(ValueError, match="n_images must be at most 1500, the number of digits"):
         data.subset(1501)
-    with pytest.raises(ValueError, match="n_images must be at most 750, .* in half 1, got 751"):
+    with pytest.raises(ValueError, match=r"n_images must be at most 750, .* in half 1, got 751"):
         data.subset(751, half=1)
     with pytest.raises(ValueError, match="half must be between 0 and 1, got 2"):
         data.subset(5, half=2)

@@ -12,7 +12,9 @@ from scipy.integrate import quad
 
 from memnb.images import synthetic_images
 from memnb.marginals import (
+    Originals,
     _exactly,
+    _without_diagonal,
     distance,
     distance_on_grid,
     overlap,
@@ -22,8 +24,8 @@ from memnb.marginals import (
 
 
 def density(values, width):
-    return lambda x: np.mean(np.exp(-0.5 * ((x - values) / width) ** 2)) / (
-        math.sqrt(2 * math.pi) * width
+    return lambda x: (
+        np.mean(np.exp(-0.5 * ((x - values) / width) ** 2)) / (math.sqrt(2 * math.pi) * width)
     )
 
 
@@ -42,7 +44,9 @@ def by_quadrature(a, b, std):
 
 
 @settings(max_examples=25)
-@given(st.integers(1, 5), st.integers(1, 7), st.integers(0, 1000), st.sampled_from([0.05, 0.1, 0.3]))
+@given(
+    st.integers(1, 5), st.integers(1, 7), st.integers(0, 1000), st.sampled_from([0.05, 0.1, 0.3])
+)
 def test_the_closed_form_is_the_integral(m, k, seed, std):
     a, b = synthetic_images(m, 2, seed, std=std), synthetic_images(k, 2, seed + 1, std=std)
     expected = by_quadrature(a, b, std)
@@ -69,8 +73,7 @@ def test_the_grid_converges_to_the_closed_form_and_sixteen_points_do_not_resolve
     a, b = synthetic_images(100, 4, 3), synthetic_images(100, 4, 4)
     exact = distance(a, b)
     coarse = [
-        distance_on_grid((a + s).clamp(0, 1), (b + s).clamp(0, 1))
-        for s in np.linspace(0, 0.05, 8)
+        distance_on_grid((a + s).clamp(0, 1), (b + s).clamp(0, 1)) for s in np.linspace(0, 0.05, 8)
     ]
     assert np.std(coarse) > 0.05 * exact
     fine = distance_on_grid(a, b, points=20001)
@@ -83,7 +86,7 @@ def test_delta_has_no_cancellation():
     o = torch.tensor([[0.2], [0.8], [0.5]], dtype=torch.float64)
     g = torch.tensor([[0.35], [0.65]], dtype=torch.float64)
     std = 0.03
-    tg, og, delta = _exactly(g, t, o, std, 0.5)
+    tg, og, delta = _exactly(g, t, o, std, _without_diagonal(o, std / 3))
     mpmath.mp.dps = 50
 
     def cross(a, b):
@@ -114,7 +117,7 @@ def test_expectation_for_images_of_the_true_law(n_original):
         + 2 * gaussian(o2 + g2 + 2 * s2)
     )
     pools = [synthetic_images(4000, 4, seed) for seed in (1, 2, 3)]
-    found = resample(*pools, n_simulations=400, n_original=n_original, seed=5)
+    found = resample(*pools[:2], Originals(pools[2], 400, n_original, seed=5), seed=6)
     mean, error = found.mean("delta")
     assert abs(mean - expected) < 4 * error
     if n_original == 10:
@@ -129,17 +132,20 @@ def test_expectation_for_images_of_the_true_law(n_original):
 def test_copies_are_memorized_and_only_while_the_draws_can_find_them():
     original = synthetic_images(500, 4, 1)
     few, many = synthetic_images(10, 4, 2), synthetic_images(500, 4, 3)
-    copies = resample(few.flip(0), few, original, n_simulations=60, n_original=10)
+    copies = resample(few.flip(0), few, Originals(original, 60, 10))
     assert copies.p_positive[0] == 0 and copies.mean("e_tg")[0] < 1e-12
     # All images are copies here too, but 10 of them rarely meet the same 10 of 500
-    copies = resample(many, many, original, n_simulations=300, n_original=10)
+    copies = resample(many, many, Originals(original, 300, 10))
     assert 0.2 < copies.p_positive[0] < 0.55
 
 
 def test_rules_agree_where_kernels_are_wide():
     pools = [synthetic_images(30, 4, seed) for seed in (1, 2, 3)]
-    numbers = {"n_generated": 1, "n_training": 1, "n_original": 1, "n_simulations": 20}
-    exact, grid = (resample(*pools, rule=rule, **numbers) for rule in ("exact", "grid"))
+    draws = Originals(pools[2], 20, 1)
+    exact, grid = (
+        resample(*pools[:2], draws, rule=rule, n_generated=1, n_training=1)
+        for rule in ("exact", "grid")
+    )
     torch.testing.assert_close(exact.e_og, grid.e_og, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(exact.delta, grid.delta, rtol=1e-3, atol=2e-4)
 
@@ -147,10 +153,13 @@ def test_rules_agree_where_kernels_are_wide():
 def test_draws_follow_their_seed_and_leave_the_global_state():
     pools = [synthetic_images(20, 4, seed) for seed in (1, 2, 3)]
     state = torch.get_rng_state()
-    a, b = (resample(*pools, n_simulations=5, n_original=10, seed=4) for _ in range(2))
+    draws = Originals(pools[2], 5, 10, seed=3)
+    a, b = (resample(*pools[:2], draws, seed=4) for _ in range(2))
     assert torch.equal(a.delta, b.delta)
-    other = resample(*pools, n_simulations=5, n_original=10, seed=5)
-    assert not torch.equal(a.delta, other.delta)
+    again, other = Originals(pools[2], 5, 10, seed=3), Originals(pools[2], 5, 10, seed=4)
+    assert torch.equal(torch.stack(again.draws), torch.stack(draws.draws))
+    for changed in (resample(*pools[:2], other, seed=4), resample(*pools[:2], draws, seed=5)):
+        assert not torch.equal(a.delta, changed.delta)
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -171,13 +180,16 @@ def test_errors():
         distance(x, x, std=0)
     with pytest.raises(ValueError, match=r"a must have values in \[0, 1\]"):
         overlap(x + 3, x)
+    draws = Originals(x, 3, 5)
     with pytest.raises(ValueError, match="rule must be one of 'exact', 'grid', got 'sum'"):
-        resample(x, x, x, rule="sum")
-    with pytest.raises(ValueError, match="n_original must be at most 12, .* got 100"):
-        resample(x, x, x)
-    with pytest.raises(ValueError, match="n_generated must be at most 12, .* got 20"):
-        resample(x, x, x, n_generated=20, n_original=5)
+        resample(x, x, draws, rule="sum")
+    with pytest.raises(ValueError, match=r"n_original must be at most 12, .* got 100"):
+        Originals(x)
+    with pytest.raises(ValueError, match=r"n_generated must be at most 12, .* got 20"):
+        resample(x, x, draws, n_generated=20)
+    with pytest.raises(ValueError, match="b must have 64 pixels as a has, got 16"):
+        resample(y, y, draws)
     with pytest.raises(ValueError, match="n_simulations must be at least 2"):
-        resample(x, x, x, n_simulations=1, n_original=5)
+        Originals(x, 1, 5)
     with pytest.raises(ValueError, match="points must be at least 2"):
         distance_on_grid(x, x, points=1)

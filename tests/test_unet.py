@@ -56,7 +56,9 @@ def test_the_seed_decides_and_the_global_state_stays(small):
     again, other = UNet("small", 8, seed=0), UNet("small", 8, seed=1)
     assert torch.equal(torch.get_rng_state(), state)
     weights = [p for p in small.parameters() if p.ndim > 1]
-    assert all(torch.equal(p, q) for p, q in zip(small.parameters(), again.parameters()))
+    assert all(
+        torch.equal(p, q) for p, q in zip(small.parameters(), again.parameters(), strict=True)
+    )
     others = [p for p in other.parameters() if p.ndim > 1]
     assert not any(torch.equal(p, q) for p, q in zip(weights, others, strict=True))
 
