@@ -139,8 +139,8 @@ def add_gradients(
         Their clean points.
     multipliers : Tensor, shape (S, n, d), or None
         :math:`\lambda`; ``None`` stands for zeros.
-    mu : float
-        Penalty :math:`\mu`.
+    mu : Tensor, shape (S,)
+        Penalty :math:`\mu` of each network.
     gradients : tuple of 3 Tensors
         Of the shapes of W, A and V; added to.
     residuals : Tensor, shape (S, n, d)
@@ -161,7 +161,9 @@ def add_gradients(
             hidden *= kept.div_(1 - dropout)
         r = torch.baddbmm(y @ V[s].mT, hidden, A[s].mT).sub_(targets[i])
         residuals[s, i] = r
-        g = mu * r if multipliers is None else torch.add(multipliers[s, i], r, alpha=mu)
+        g = mu[s, None, None] * r
+        if multipliers is not None:
+            g += multipliers[s, i]
         dA[s].baddbmm_(g.mT, hidden)
         dV[s].baddbmm_(g.mT, y)
         back = torch.ops.aten.threshold_backward(g @ A[s], hidden, 0.0)

@@ -95,9 +95,7 @@ def draw_samples(training_set, sigma, n_noisy, seed=0, dtype=torch.float32, devi
     for row, level in zip(inputs, levels, strict=True):
         noise = torch.randn(clean.shape, generator=generator, dtype=torch.float64)
         row[:, :-1] = clean + level * noise
-    return NoisySamples(
-        training_set.to(device=device), levels, inputs.to(device), point.to(device)
-    )
+    return NoisySamples(training_set.to(device=device), levels, inputs.to(device), point.to(device))
 
 
 def sample_ramps(samples: NoisySamples):

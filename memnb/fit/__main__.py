@@ -1,0 +1,66 @@
+"""The long runs of the chapter on trained networks: ``python -m memnb.fit RUN``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from memnb.fit.runs import Flows, Stability, Sweep, keep
+from memnb.fit.train import METHODS, Diverged, NotConverged
+
+__all__ = ["main"]
+
+STABILITY = {
+    "paper": ("stability-d30", Stability()),
+    "quick": (
+        "stability-d10",
+        Stability(N=11, d=10, n_noisy=100, width=256, n_draws=8, rounds=60, steps=50, penalty=None),
+    ),
+}
+FLOWS = {
+    # The size of the paper: S = 150 levels, of which 50 are below sigma = 0.1. Days on a CPU.
+    "paper": ("flows-d30", {"d": 30, "counts": (6, 11, 16, 21, 26, 31), "n_noisy": 500,
+                            "n_levels": 150, "units_per_ramp": 34, "steps": 100,
+                            "thin": (1, 5)}),
+    "quick": ("flows-d10", {}),
+}  # fmt: skip
+
+
+def _run(options):
+    if options.run == "sweep":
+        return "sweep-d5", Sweep()
+    if options.run == "stability":
+        return STABILITY[options.profile]
+    name, values = FLOWS[options.profile]
+    return f"{name}-{options.method}", Flows(method=options.method, **values)
+
+
+def main(arguments=None):
+    """Do one run; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m memnb.fit", description=__doc__)
+    parser.add_argument("run", choices=("stability", "flows", "sweep"))
+    parser.add_argument("--profile", choices=("quick", "paper"), default="quick")
+    parser.add_argument("--method", choices=METHODS, default="lagrangian", help="of flows")
+    parser.add_argument("--device", default="cpu", help="a torch device (default cpu)")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    parser.add_argument(
+        "--workdir", type=Path, default=Path("_build/fit"), help="checkpoints (default _build/fit)"
+    )
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    name, run = _run(options)
+    command = f"python -m memnb.fit {options.run} --profile {options.profile}"
+    if options.run == "flows":
+        command += f" --method {options.method}"
+    try:
+        record = keep(name, run, command, options.workdir / name, options.device)
+    except (NotConverged, Diverged) as error:
+        print(f"memnb.fit: {error}", file=sys.stderr)
+        return 1
+    print(f"kept {name} after {record['seconds']} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

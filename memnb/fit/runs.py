@@ -1,0 +1,215 @@
+"""Long runs of the chapter on trained networks: what they compute and where it is kept.
+
+``python -m memnb.fit stability | flows | sweep`` does one run with a progress bar and keeps it
+under ``results/04-trained-denoisers/``. A run that is stopped goes on from its checkpoints when it
+is started again with the same options.
+"""
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from .. import results
+from ..data import gaussian_starts, orthogonal_set
+from .networks import NetworkBatch
+from .samples import draw_samples, sample_ramps
+from .stability import function_distance, subsets, sum_drift
+from .train import fit
+from .trained_flows import (
+    TrainedFamily,
+    noise_levels,
+    trained_probability_flow,
+    trained_score_flow,
+)
+
+__all__ = ["CHAPTER", "Flows", "Stability", "Sweep", "endpoints", "load_networks"]
+
+CHAPTER = "04-trained-denoisers"
+
+
+@dataclass(frozen=True)
+class Stability:
+    """One network at one noise level, and how far every sum drifts.
+
+    The defaults are the size of arXiv:2506.19031, Section 5.
+    """
+
+    N: int = 31
+    d: int = 30
+    n_noisy: int = 500
+    sigma: float = 0.05
+    width: int = 1024
+    n_draws: int = 1
+    rounds: int = 60
+    steps: int = 100
+    penalty: float | None = 1.0
+    settle_tol: float = 3e-3
+    orders: tuple = (2, 3, 4)
+    limit: int | None = None
+    seed: int = 0
+
+    def run(self, workdir, device="cpu"):
+        """Train, let the sums drift, and return the arrays to keep."""
+        data = orthogonal_set(self.N, self.d)
+        samples = draw_samples(
+            data, [self.sigma] * self.n_draws, self.n_noisy, self.seed, device=device
+        )
+        done = fit(
+            samples,
+            self.width,
+            penalty=self.penalty,
+            rounds=self.rounds,
+            steps=self.steps,
+            settle_tol=self.settle_tol,
+            seed=self.seed,
+            checkpoint=workdir / f"stability-{self.N}-{self.n_noisy}-{self.n_draws}.pt",
+        )
+        arrays = {**_weights(done.networks), "residual": done.residual, "cost": done.cost}
+        arrays |= {"closed_form": done.closed_form, "history": done.history.float()}
+        points = data.to(dtype=torch.float32, device=device)
+        for order in tqdm(self.orders, desc="sums", unit="order"):
+            on = subsets(data.n_ramps, order, self.limit, self.seed).to(device)
+            drift = [sum_drift(done.networks.network(s), points, on) for s in range(self.n_draws)]
+            arrays[f"drift_{order}"] = torch.stack(drift).half()
+        return arrays
+
+
+@dataclass(frozen=True)
+class Flows:
+    """S networks of one method for each N, and where 500 starts of both flows end."""
+
+    method: str = "lagrangian"
+    d: int = 10
+    counts: tuple = (3, 5, 8, 11)
+    n_noisy: int = 40
+    n_levels: int = 30
+    sigma_T: float = 1.0
+    sigma_min: float = 0.03
+    sigma_score: float = 0.05
+    units_per_ramp: int = 12
+    rounds: int = 300  # divided by N, at least 30
+    steps: int = 50
+    settle_tol: float = 1e-2
+    n_starts: int = 500
+    n_steps: int = 100
+    thin: tuple = (1, 3)
+    seed: int = 0
+
+    def levels(self):
+        """The S noise levels."""
+        return noise_levels(self.n_levels, self.sigma_T, self.sigma_min)
+
+    def samples(self, N, device="cpu"):
+        """Training data of the networks for N points."""
+        return draw_samples(orthogonal_set(N, self.d), self.levels(), self.n_noisy, self.seed + N,
+                            device=device)  # fmt: skip
+
+    def run(self, workdir, device="cpu"):
+        """Train, move the starts, and return the arrays to keep."""
+        arrays = {"sigma": self.levels()}
+        for N in self.counts:
+            rounds = max(30, self.rounds // N)  # small problems need more of their cheap rounds
+            done = fit(
+                self.samples(N, device),
+                self.units_per_ramp * (N - 1),
+                self.method,
+                rounds=rounds,
+                steps=self.steps,
+                extra_rounds=3 * rounds,
+                settle_tol=self.settle_tol,
+                seed=self.seed + N,
+                checkpoint=workdir / f"flows-{self.method}-{self.d}-{self.n_levels}-{N}.pt",
+            )
+            arrays |= {f"residual_{N}": done.residual.float(), f"cost_{N}": done.cost.float()}
+            arrays |= {f"closed_form_{N}": done.closed_form.float()}
+            arrays |= {f"{k}_{N}": v for k, v in _weights(done.networks).items()}
+            for every in self.thin:
+                for flow, end in endpoints(done.networks, self, every).items():
+                    arrays[f"{flow}_{N}_every{every}"] = end.half()
+        return arrays
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """How the distance to the closed form falls with the number of samples of a point."""
+
+    N: int = 6
+    d: int = 5
+    sigma: float = 0.05
+    counts: tuple = (25, 50, 100, 200, 400)
+    n_draws: int = 4
+    width: int = 160
+    rounds: int = 60
+    steps: int = 50
+    seed: int = 0
+
+    def run(self, workdir, device="cpu"):
+        """Train for each M and return distances, residuals and costs."""
+        data = orthogonal_set(self.N, self.d)
+        kept = {"distance": [], "cost": [], "closed_form": [], "residual": []}
+        for M in self.counts:
+            samples = draw_samples(data, [self.sigma] * self.n_draws, M, self.seed, device=device)
+            done = fit(
+                samples,
+                self.width,
+                rounds=self.rounds,
+                steps=self.steps,
+                seed=self.seed,
+                checkpoint=workdir / f"sweep-{M}.pt",
+            )
+            nets = done.networks.to(torch.float64, "cpu")
+            ramps = sample_ramps(samples)
+            gaps = [
+                list(function_distance(nets.network(s), ramps[s], data).values())
+                for s in range(self.n_draws)
+            ]
+            kept["distance"].append(torch.tensor(gaps))
+            kept["cost"].append(done.cost)
+            kept["closed_form"].append(done.closed_form)
+            kept["residual"].append(done.residual)
+        return {name: torch.stack(values).float() for name, values in kept.items()}
+
+
+def endpoints(networks: NetworkBatch, run: Flows, every=1, starts=slice(None)):
+    """Ends of both flows for some of a run's starts, a dict of tensors (n, d)."""
+    device = networks.W.device
+    y = gaussian_starts(run.n_starts, run.d, run.sigma_T, seed=run.seed, dtype=torch.float32)
+    y = y.to(device)[starts]
+    family = TrainedFamily.of(networks, run.levels(), every)
+    return {
+        "score": trained_score_flow(y, family(run.sigma_score)),
+        "probability": trained_probability_flow(y, family, run.sigma_T, run.sigma_min, run.n_steps),
+    }
+
+
+def _weights(networks):
+    """Weights to keep, without the units that are dead in all networks."""
+    W, A, V = (x.cpu() for x in networks.parameters())
+    size = A.norm(dim=1) * W.norm(dim=2)
+    alive = (size > 1e-6 * size.amax(dim=1, keepdim=True)).any(dim=0)
+    return {"W": W[:, alive], "A": A[..., alive], "V": V}
+
+
+def load_networks(arrays, suffix=""):
+    """The networks of a run that :func:`memnb.results.load` returned."""
+    return NetworkBatch(*(arrays[f"{name}{suffix}"] for name in "WAV"))
+
+
+def keep(name, run, command, workdir, device):
+    """Do a run and keep it."""
+    workdir = Path(workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    arrays = run.run(workdir, device)
+    return results.save(
+        f"{CHAPTER}/{name}",
+        arrays,
+        command=command,
+        parameters=asdict(run),
+        seed=run.seed,
+        device=results.cpu() if device == "cpu" else torch.cuda.get_device_name(),
+        seconds=time.perf_counter() - began,
+    )
