@@ -51,7 +51,8 @@ import torch
 
 __all__ = ["move", "probability_flow_coupled", "score_flow_coupled"]
 
-ROUNDING = 1e-14  # distances and speeds below this, relative to the ramps, count as zero
+ROUNDING = 45  # machine epsilons; smaller distances and speeds, relative to the ramps, are zero
+EPS = torch.finfo(torch.float64).eps
 MAX_STEPS = 100_000
 CHUNK = 4_000_000  # numbers in a batch of matrices
 
@@ -72,7 +73,7 @@ def _growth(mu, r):
 class _Batch:
     """Coordinates of many starts, each on its own linear piece and with its own clock."""
 
-    def __init__(self, z, gram, start, stop, lengths, r):
+    def __init__(self, z, gram, start, stop, lengths, r, rounding):
         self.z, self.gram, self.start, self.stop = z.clone(), gram, start, stop
         self.slope = lengths / (stop - start)
         self.lengths = lengths
@@ -80,7 +81,9 @@ class _Batch:
         # Piece of each coordinate: 0 below its ramp, 1 on it, 2 above it.
         self.piece = (z > start).long() + (z >= stop).long()
         self.events = torch.zeros_like(self.left, dtype=torch.long)
-        self.unit = float(torch.maximum(lengths, stop - start).max())
+        unit = float(torch.maximum(lengths, stop - start).max())
+        self.tiny, self.near = rounding * unit, ROUNDING * unit
+        self.neutral = 10 * rounding  # growth rates up to this are 0
         shape = (*z.shape, z.shape[1])
         self.mu, self.modes = torch.zeros_like(z), torch.zeros(shape).to(z)
         self.project = torch.zeros(shape).to(z)
@@ -96,29 +99,30 @@ class _Batch:
         q = root[:, :, None] * q
         self.mu[rows], self.project[rows], self.modes[rows] = mu.clamp(min=0), q.mT, self.gram @ q
 
-    def velocity(self, rows):
+    def target(self, rows):
+        """The point G phi(z) that the velocity G phi(z) - z aims at."""
         piece, z = self.piece[rows], self.z[rows]
         ramp = torch.where(piece == 1, self.slope * (z - self.start), (piece == 2) * self.lengths)
-        return ramp @ self.gram - z
+        return ramp @ self.gram
 
     def step(self, rows):
         """Move the given rows as far as is safe; return those that are done."""
         z, piece, mu = self.z[rows], self.piece[rows], self.mu[rows]
-        v = self.velocity(rows)
+        target, tiny = self.target(rows), self.tiny
+        v = target - z
         amplitude = (self.project[rows] @ v[..., None]).squeeze(-1)
         forever = self.left[rows].isinf()
         # Without end, what rounding put on a mode that does not decay must not decide.
-        still = forever[:, None] & (mu > 1 - 1e-13) & (amplitude.abs() < ROUNDING * self.unit)
+        still = forever[:, None] & (mu > 1 - self.neutral) & (amplitude.abs() < tiny)
         amplitude = torch.where(still, 0.0, amplitude)
         modes = self.modes[rows] * amplitude[:, None, :]
 
         low = torch.where(piece == 0, -math.inf, torch.where(piece == 1, self.start, self.stop))
         high = torch.where(piece == 2, math.inf, torch.where(piece == 1, self.stop, self.start))
-        tiny = ROUNDING * self.unit
         gap = torch.stack([z - low, high - z])
         outward = torch.stack([-v, v])
         at_edge = gap <= tiny
-        crossing = at_edge & (outward > 0)
+        crossing = at_edge & (outward > tiny)
 
         # The velocity is a sum of exponentials, base e^(-r) + sum_j part_j e^((mu_j - 1) r). Modes
         # of tiny mu stay as they are, since splitting them would cancel.
@@ -128,16 +132,18 @@ class _Batch:
         base = (v - part.sum(dim=-1)).abs() + rest / 0.95  # F(0.05, inf) = 1 / 0.95
 
         # How far a coordinate can go in infinite time, if all its modes decay.
-        decays = mu < 1 - 1e-13
-        reach = torch.where(decays, 1 / (1 - mu).clamp(min=1e-13), math.inf)
+        decays = mu < 1 - self.neutral
+        reach = torch.where(decays, 1 / (1 - mu).clamp(min=self.neutral), math.inf)
         reach = torch.where(part == 0, 0.0, part.abs() * reach[:, None, :]).sum(dim=-1) + base
-        settled = (reach <= gap + tiny).all(dim=0).all(dim=-1) & forever
+        near = (z.abs() <= self.near).all(dim=-1)  # farther out, rounding blurs the distances
+        settled = (reach <= gap + tiny).all(dim=0).all(dim=-1) & forever & near
 
         # Safe step; over the horizon no growing mode grows by more than a factor e.
         fastest = (mu - 1).amax(dim=-1, keepdim=True).clamp(min=1e-12)
         horizon = torch.minimum(1 / fastest, self.left[rows, None])
         growth = ((mu - 1).abs() * (fastest * horizon).exp())[:, None, :]
-        bound = base + (part.abs() * growth).sum(dim=-1)
+        # A base below rounding goes nowhere; kept, it would shorten the steps of a slow flow.
+        bound = torch.where(base < tiny, 0.0, base) + (part.abs() * growth).sum(dim=-1)
         room = gap.clamp(min=tiny)
         root = (outward.square() + 2 * bound * room).sqrt()
         toward = 2 * room / (outward + root)
@@ -149,10 +155,10 @@ class _Batch:
         dr = torch.where(settled, math.inf, torch.where(turn, 0.0, dr))
 
         r = dr[:, None]
-        decayed = -torch.expm1(-r)
+        kept = torch.exp(-r)
         weight = torch.where(amplitude == 0, 0.0, amplitude * _growth(mu, r))
         moved = (self.modes[rows] @ weight[..., None]).squeeze(-1)
-        self.z[rows] = z + decayed * v + moved
+        self.z[rows] = kept * z - torch.expm1(-r) * target + moved  # z far away does not cancel
         self.left[rows] = torch.where(settled, 0.0, self.left[rows] - dr)
         self.piece[rows] = piece + crossing[1].long() - crossing[0].long() if turn.any() else piece
         if settled.any():
@@ -163,8 +169,8 @@ class _Batch:
         return rows[self.left[rows] <= 0]
 
 
-def _move(z, gram, start, stop, lengths, r):
-    batch = _Batch(z, gram, start, stop, lengths, r)
+def _move(z, gram, start, stop, lengths, r, rounding):
+    batch = _Batch(z, gram, start, stop, lengths, r, rounding)
     rows = torch.arange(len(z), device=z.device) if r > 0 else torch.arange(0)
     for _ in range(MAX_STEPS):
         if not len(rows):
@@ -174,7 +180,7 @@ def _move(z, gram, start, stop, lengths, r):
     raise RuntimeError(f"{len(rows)} starts did not settle within {MAX_STEPS} steps")
 
 
-def move(z, gram, start, stop, lengths, r):
+def move(z, gram, start, stop, lengths, r, eps=EPS):
     r"""Solve :math:`dz/dr = G \varphi(z) - z` exactly.
 
     Parameters
@@ -187,7 +193,9 @@ def move(z, gram, start, stop, lengths, r):
         Foot :math:`a_n`, top :math:`b_n > a_n` and height :math:`L_n > 0` of each ramp.
     r : float
         Duration :math:`r \ge 0`; ``math.inf`` gives the limit. There a start counts as exactly on
-        an unstable point's stable side if rounding (1e-14) is all that says otherwise.
+        an unstable point's stable side if rounding (45 eps) is all that says otherwise.
+    eps : float
+        Relative precision of the data.
 
     Returns
     -------
@@ -199,16 +207,22 @@ def move(z, gram, start, stop, lengths, r):
 
     Raises
     ------
+    ValueError
+        If a coordinate is not finite.
     RuntimeError
         If a start does not settle within 100 000 steps.
     """
+    if not torch.isfinite(z).all():
+        raise ValueError("y must be finite, got nan or inf")
     size = max(1, CHUNK // z.shape[1] ** 2)
-    parts = [_move(part, gram, start, stop, lengths, r) for part in z.split(size)]
+    rounding = ROUNDING * eps
+    parts = [_move(part, gram, start, stop, lengths, r, rounding) for part in z.split(size)]
     return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
 
 
 def _gram(training_set):
-    return (training_set.directions @ training_set.directions.mT).double()
+    gram = training_set.directions.double() @ training_set.directions.double().mT
+    return gram.fill_diagonal_(1)
 
 
 def _flow(y, training_set, change, kept):
@@ -225,7 +239,8 @@ def score_flow_coupled(y, denoiser, r):
     s = denoiser.training_set
     gram = _gram(s)
     ends = [t.double() for t in (denoiser.start, denoiser.stop, s.lengths)]
-    return _flow(y, s, lambda z: move(z, gram, *ends, r)[0], math.exp(-r))
+    eps = torch.finfo(s.directions.dtype).eps
+    return _flow(y, s, lambda z: move(z, gram, *ends, r, eps)[0], math.exp(-r))
 
 
 def probability_flow_coupled(y, denoiser, sigma_0, sigma_1):
@@ -233,6 +248,7 @@ def probability_flow_coupled(y, denoiser, sigma_0, sigma_1):
     s = denoiser.training_set
     gram, low, high = _gram(s), s.low.double(), s.high.double()
     width, lengths = high - low, s.lengths.double()
+    eps = torch.finfo(s.directions.dtype).eps
     rho_0, kept = denoiser.rho, sigma_1 / sigma_0
     rho_1 = rho_0 * kept
     # The width is the same for all ramps; its first value sets the clock.
@@ -241,7 +257,7 @@ def probability_flow_coupled(y, denoiser, sigma_0, sigma_1):
 
     def change(z):
         tilde = low + width * (z - low - rho_0) / (width - 2 * rho_0)
-        tilde = move(tilde, gram, low, high, lengths, max(theta, 0.0))[0]
+        tilde = move(tilde, gram, low, high, lengths, max(theta, 0.0), eps)[0]
         return low + rho_1 + (width - 2 * rho_1) * (tilde - low) / width
 
     return _flow(y, s, change, kept)

@@ -99,7 +99,7 @@ def _cosines_of_gram(gram, n_points):
     return cosines, lengths
 
 
-def _check_possible(cosines):
+def _check_possible(name, cosines):
     """The Cholesky factor of the cosines, or an error that names the widest pair."""
     least = torch.linalg.eigvalsh(cosines)[0]
     if least > 1e-9:
@@ -114,7 +114,7 @@ def _check_possible(cosines):
             f"the widest is between points {n + 1} and {m + 1}, "
             f"{math.degrees(math.acos(cosine)):.4g} degrees"
         )
-    raise ValueError(f"gram must be that of a simplex, but {why}")
+    raise ValueError(f"{name} must be that of a simplex, but {why}")
 
 
 def obtuse_simplex(
@@ -193,7 +193,8 @@ def obtuse_simplex(
     else:
         cosines = _cosines_of_angle(angle, n_points)
         lengths = check_lengths("lengths", 1.0 if lengths is None else lengths, n_edges)
-    directions = _rotate(_check_possible(cosines), dim, seed)
+    name = "angle" if gram is None else "gram"
+    directions = _rotate(_check_possible(name, cosines), dim, seed)
     center = torch.zeros(dim, dtype=torch.float64)
     exact = TrainingSet(
         points=torch.cat([center[None], lengths[:, None] * directions]),

@@ -223,6 +223,53 @@ def test_single_precision_and_shapes():
     torch.testing.assert_close(low.reshape(6, 5), high.float(), rtol=0, atol=1e-5)
 
 
+def test_single_precision_tells_neutral_from_growing():
+    """At zero radius the edges are lines of rest; rounding of float32 data must not move a point.
+
+    Probability flow to zero noise ends there, so that its classes depend on it.
+    """
+    for data in (SETS["equal"], SETS["triangle"]):
+        h = memnb.RampDenoiser(data, 0.1)
+        low = memnb.RampDenoiser(data.to(dtype=torch.float32), 0.1)
+        y = memnb.gaussian_starts(100, data.dim, seed=3)
+        exact = memnb.probability_flow(y, h, 1.0, 0.0)
+        gap = (memnb.probability_flow(y.float(), low, 1.0, 0.0) - exact).abs()
+        assert gap.max() < 1e-4
+        halfway = torch.cdist(exact, data.points).amin(dim=1) > 0.05
+        assert halfway.sum() > 5  # not a test of vertices only
+
+
+def test_starts_on_kinks_agree_with_an_integrator():
+    data = memnb.obtuse_simplex(3, 2, [1.0, 1.4], angle=120)
+    h = memnb.RampDenoiser(data, 0.2)
+    places = [torch.stack([a, a.new_tensor(0.5), b]) for a, b in zip(h.start, h.stop, strict=True)]
+    z = torch.cartesian_prod(*places)
+    y = z @ torch.linalg.inv(data.directions).mT
+    for r in (0.5, 5.0):
+        exact = memnb.score_flow(y, h, r)
+        for start, end in zip(y, exact, strict=True):
+            # from a kink an integrator may start with either piece: begin with one tiny step
+            first = start + 1e-9 * (h(start) - start)
+            expected = reference_score(first.numpy(), h, r - 1e-9)
+            np.testing.assert_allclose(end.numpy(), expected, rtol=0, atol=1e-8)
+
+
+def test_far_starts_tiny_noise_and_bad_numbers():
+    data = SETS["equal"]
+    h = memnb.RampDenoiser(data, 0.1)
+    y = memnb.gaussian_starts(20, 8, seed=3)
+    for far in (1e3, 1e12, 1e100):
+        end = memnb.score_flow(far * y, h, math.inf)
+        assert (h(end) - end).abs().max() < 1e-13
+    limit = memnb.probability_flow(y, h, 1.0, 0.0)
+    for last in (1e-20, 1e-300):
+        end = memnb.probability_flow(y, h, 1.0, last)
+        torch.testing.assert_close(end, limit, rtol=0, atol=1e-12)
+    for bad in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="y must be finite"):
+            memnb.score_flow(torch.full((2, 8), bad).double(), h, math.inf)
+
+
 def test_a_flow_that_does_not_settle_is_reported(monkeypatch):
     monkeypatch.setattr("memnb.coupled.MAX_STEPS", 2)
     h = memnb.RampDenoiser(SETS["equal"], 0.1)
