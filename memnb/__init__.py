@@ -4,6 +4,7 @@ Data flows one way through the package: data, schedules, denoisers, flows, endpo
 then the figures and explorers of the book. No module imports one further down that list.
 """
 
+from .coupled import count_events
 from .data import TrainingSet, gaussian_starts, line_set, orthogonal_set
 from .denoisers import EmpiricalBayesDenoiser, RampDenoiser, ReLUNetwork, ramp_family
 from .endpoints import CLASSES, Endpoints, classify, count_endpoints
@@ -35,6 +36,7 @@ __all__ = [
     "check_chapter",
     "classify",
     "count_endpoints",
+    "count_events",
     "critical_time",
     "equilateral_triangle",
     "gaussian_starts",

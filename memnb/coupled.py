@@ -49,7 +49,7 @@ import math
 
 import torch
 
-__all__ = ["move", "probability_flow_coupled", "score_flow_coupled"]
+__all__ = ["count_events", "move", "probability_flow_coupled", "score_flow_coupled"]
 
 ROUNDING = 45  # machine epsilons; smaller distances and speeds, relative to the ramps, are zero
 EPS = torch.finfo(torch.float64).eps
@@ -241,6 +241,35 @@ def score_flow_coupled(y, denoiser, r):
     ends = [t.double() for t in (denoiser.start, denoiser.stop, s.lengths)]
     eps = torch.finfo(s.directions.dtype).eps
     return _flow(y, s, lambda z: move(z, gram, *ends, r, eps)[0], math.exp(-r))
+
+
+def count_events(y, denoiser, r):
+    r"""How many times a coordinate passes the foot or top of its ramp in a score flow.
+
+    Parameters
+    ----------
+    y, denoiser, r
+        As in :func:`memnb.flows.score_flow`.
+
+    Returns
+    -------
+    Tensor of int64, shape (...)
+        Events of each start; crossings at the same time count once.
+
+    Examples
+    --------
+    >>> from memnb.data import orthogonal_set
+    >>> from memnb.denoisers import RampDenoiser
+    >>> y = torch.tensor([[0.95, -1.0], [0.6, -1.0], [0.7, 0.4]], dtype=torch.float64)
+    >>> count_events(y, RampDenoiser(orthogonal_set(3, 2), 0.1), math.inf)
+    tensor([0, 1, 2])
+    """
+    s = denoiser.training_set
+    ends = [t.double() for t in (denoiser.start, denoiser.stop, s.lengths)]
+    z = s.coordinates(y).double()
+    eps = torch.finfo(s.directions.dtype).eps
+    events = move(z.reshape(-1, z.shape[-1]), _gram(s), *ends, r, eps)[1]
+    return events.reshape(z.shape[:-1])
 
 
 def probability_flow_coupled(y, denoiser, sigma_0, sigma_1):

@@ -119,14 +119,13 @@ def check_chapter(
     ...               profile="quick", rho=0.1)
     Traceback (most recent call last):
         ...
-    ValueError: N must be between 2 and d + 1 = 3, got 4: at most d nonzero points are orthogonal
+    ValueError: N must be between 2 and d + 1 = 3, got 4: a simplex has at most d + 1 points
     """
     check_integer("d", d, 1)
     check_integer("N", N, 2)
     if N > d + 1:
         raise ValueError(
-            f"N must be between 2 and d + 1 = {d + 1}, got {N}: "
-            "at most d nonzero points are orthogonal"
+            f"N must be between 2 and d + 1 = {d + 1}, got {N}: a simplex has at most d + 1 points"
         )
     check_real("length", length, 0, open_low=True, high=math.inf, open_high=True)
     check_real("threshold", threshold, 0, math.inf, open_low=True, open_high=True)

@@ -40,6 +40,23 @@ def test_collinear_points_cost_the_curvature_of_the_staircase():
     assert net.cost() == pytest.approx(2 * 1 / 0.6 + 2 * 1.5 / 1.1, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("data", "rho"),
+    [
+        (memnb.orthogonal_set(3, 2, (1.0, 0.7), seed=1), 0.1),
+        (memnb.obtuse_simplex(3, 2, angle=95, seed=2), 0.1),
+        (memnb.obtuse_simplex(3, 2, [1.0, 1.2], angle=120), 0.2),
+        (memnb.obtuse_simplex(3, 2, [1.0, 0.6], angle=150), 0.05),
+        (memnb.equilateral_triangle(2, seed=3), 0.1),
+        (memnb.equilateral_triangle(2), 0.4),
+    ],
+)
+def test_the_function_is_the_closed_form_where_there_is_one(data, rho):
+    y = memnb.gaussian_starts(2000, 2, scale=1.5, seed=0)
+    net, h = memnb.minimum_norm_planar(data.points, rho, 180), memnb.RampDenoiser(data, rho)
+    assert (net(y) - h(y)).norm(dim=1).max() < 1e-3
+
+
 def test_cost_does_not_depend_on_rotation_translation_or_scale():
     points = torch.tensor([[0, 0], [1.0, 0.1], [0.3, 0.9], [-0.5, 0.4]]).double()
     turn = memnb.orthogonal_set(3, 2, seed=3).directions

@@ -33,7 +33,7 @@ def random_simplex(n_edges, seed):
     return memnb.obtuse_simplex(n_edges + 1, n_edges + 1, gram=gram, seed=seed)
 
 
-@pytest.mark.parametrize("n_edges", [2, 3, 5, 7, 10])
+@pytest.mark.parametrize("n_edges", range(2, 11))
 @pytest.mark.parametrize("seed", range(6))
 def test_the_criterion_for_sums_against_brute_force(n_edges, seed):
     """Every subset of up to 10 edges: is the sum a fixed point, and does it attract?"""
@@ -132,6 +132,21 @@ def test_a_sum_exactly_on_a_kink_is_stationary_and_unstable():
     found = memnb.stationary_points(h)
     nearest = (found.points - total).norm(dim=1).argmin()
     assert (found.points[nearest] - total).norm() < 1e-12 and not found.stable[nearest]
+
+
+@given(st.integers(2, 5), st.floats(0.02, 0.98), st.integers(0, 50))
+@settings(deadline=None, max_examples=30, derandomize=True)
+def test_at_zero_radius_every_flow_ends_on_an_edge(n_edges, opening, seed):
+    """Also with edges of different lengths, and the edges themselves are at rest."""
+    data = simplex(n_edges, opening, seed, equal=False)
+    h = memnb.RampDenoiser(data, 0.0)
+    end = memnb.score_flow(memnb.gaussian_starts(40, data.dim, seed=seed), h, math.inf)
+    z = data.coordinates(end).clamp(min=0).minimum(data.lengths)
+    away = (data.directions * z[..., None] - end[:, None]).norm(dim=-1).amin(dim=1)
+    assert away.max() < 1e-9
+    share = torch.linspace(0, 1, 11).double()[:, None, None]
+    edges = (share * data.points[1:]).reshape(-1, data.dim)
+    assert (h(edges) - edges).abs().max() < 1e-12
 
 
 def test_errors():

@@ -171,13 +171,13 @@ def ends(n_starts=60, seed=0):
     return Explorer(frame, axes, alt, "Where both flows end")
 
 
-SPOTS = ((1.0, 0.0), (0.0, 1.0), (-0.7, 0.5), (0.3, -0.9))
+SPOTS = ((1.0, 0.0), (0.0, 1.0), (-0.7, 0.5))
 
 
-def any_points(n_grid=28, n_directions=60):
+def any_points(n_grid=28, n_directions=60, spots=SPOTS):
     r"""Three to five points in the plane: the cheapest denoiser and its flow, all numerical.
 
-    The points are :math:`(0, 0)`, some of four fixed spots, and one that the reader moves.
+    The points are :math:`(0, 0)`, some of the spots, and one that the reader moves.
 
     Parameters
     ----------
@@ -185,6 +185,8 @@ def any_points(n_grid=28, n_directions=60):
         Starts along each axis.
     n_directions : int
         Gate directions of the convex program.
+    spots : sequence of pairs of float
+        Three places for further points, used from the first on.
 
     Returns
     -------
@@ -197,7 +199,7 @@ def any_points(n_grid=28, n_directions=60):
     times = torch.cat([torch.linspace(0, 6, 25), torch.linspace(6, 60, 55)[1:]]).double()
 
     def frame(n_points, x, y, share):
-        points = torch.tensor([(0.0, 0.0), *SPOTS[: n_points - 2], (x, y)], dtype=torch.float64)
+        points = torch.tensor([(0.0, 0.0), *spots[: n_points - 2], (x, y)], dtype=torch.float64)
         rho = share * float(torch.pdist(points).min()) / 2
         try:
             network = minimum_norm_planar(points, rho, n_directions)
