@@ -14,10 +14,9 @@ test: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m memnb build
 	$(BIN)/python -m memnb check
-	$(BIN)/python -m pytest -q -n 2 memnb tests --ignore=tests/browser
-	$(BIN)/python -m pytest -q --nbval-lax --nbval-current-env notebooks
-	$(BIN)/python -m memnb run --profile quick
-	$(BIN)/python -m pytest -q -rs tests/browser
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal memnb tests --ignore=tests/browser
+	$(BIN)/python -m pytest -q -n 2 --dist loadscope --nbval-lax --nbval-current-env notebooks
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -rs tests/browser
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab notebooks

@@ -222,7 +222,29 @@ CASES = [
 ]
 
 
+def first_cells(chapter):
+    """The parameters cell and the set-up that follows it, before the chapter does any work."""
+    cells = json.loads((ROOT / "notebooks" / f"{chapter}.ipynb").read_text())["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert "parameters" in code[0]["metadata"]["tags"]
+    return ["".join(cell["source"]) for cell in code[:2]]
+
+
 @pytest.mark.parametrize(("chapter", "bad", "message"), CASES)
+def test_the_first_cell_of_a_chapter_refuses_bad_parameters(chapter, bad, message):
+    parameters, setup = first_cells(chapter)
+    known = {}
+    exec(parameters, known)
+    known |= {name: value for name, value in bad.items() if name in known}
+    with pytest.raises(ValueError) as error:
+        exec(setup, known)
+    assert message in str(error.value)
+
+
+# One bad parameter of each chapter goes all the way through the command line.
+@pytest.mark.parametrize(
+    ("chapter", "bad", "message"), {case.values[0]: case for case in reversed(CASES)}.values()
+)
 def test_bad_parameters_stop_a_chapter_before_any_work(chapter, bad, message, tmp_path):
     known = parameters_of(chapter)
     chosen = {name: value for name, value in bad.items() if name in known}
@@ -247,6 +269,7 @@ def test_bad_parameters_stop_a_chapter_before_any_work(chapter, bad, message, tm
 )
 def test_chapters_run_with_other_parameters(parameters, tmp_path):
     pairs = [text for name, value in parameters.items() for text in ("-p", name, value)]
-    command = [sys.executable, "-m", "memnb", "run", *map(str, pairs), "--output", str(tmp_path)]
+    command = [sys.executable, "-m", "memnb", "run", "--profile", "quick", *map(str, pairs)]
+    command += ["--output", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
