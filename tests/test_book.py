@@ -194,7 +194,9 @@ def test_generated_pages():
     api = api_page()
     modules = {getattr(memnb, name).__module__ for name in memnb.__all__ if name != "CLASSES"}
     for module in modules:
-        assert f".. automodule:: {module}\n" in api
+        assert f".. automodule:: {module}\n   :members:\n" in api
+    # A package that re-exports names must not document them a second time.
+    assert ".. automodule:: memnb.explorers\n```" in api
 
 
 def parameters_of(chapter):

@@ -106,7 +106,8 @@ def times_page(records, notebooks):
 
 def api_page():
     """Markdown of the API page: every public name of every public module, from its docstring."""
-    names = [m.name for m in pkgutil.walk_packages(memnb.__path__, "memnb.")]
+    modules = list(pkgutil.walk_packages(memnb.__path__, "memnb."))
+    packages = {m.name for m in modules if m.ispkg}
     skipped = ("memnb.__main__", "memnb.book")
     lines = [
         "# API",
@@ -115,7 +116,7 @@ def api_page():
         "endpoints, figures, explorers.",
         "",
     ]
-    for name in names:
+    for name in (m.name for m in modules):
         if name.startswith(skipped) or not getattr(importlib.import_module(name), "__all__", []):
             continue
         lines += [
@@ -123,8 +124,8 @@ def api_page():
             "",
             "```{eval-rst}",
             f".. automodule:: {name}",
-            "   :members:",
-            "   :special-members: __call__",
+            # What a package re-exports is documented where it is defined, and only there.
+            *([] if name in packages else ["   :members:", "   :special-members: __call__"]),
             "```",
             "",
         ]
