@@ -28,6 +28,7 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.flows
 	$(BIN)/python -m benchmarks.coupled
 	$(BIN)/python -m benchmarks.unet
+	$(BIN)/python -m benchmarks.linear
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

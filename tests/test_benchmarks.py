@@ -57,3 +57,11 @@ def test_unets_are_of_one_size_and_both_take_steps():
     net = HandWritten("small")
     net(x, torch.tensor([1, 2, 3])).square().sum().backward()
     assert all(p.grad is not None for p in net.parameters())
+
+
+def test_the_linear_model_and_its_direct_transcription_agree():
+    from benchmarks.linear import measure as measure_linear
+
+    found = measure_linear(60, 10, 300, 1)
+    assert found["difference"] < 1e-12
+    assert all(value > 0 for name, value in found.items() if name != "difference")

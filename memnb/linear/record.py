@@ -1,9 +1,12 @@
-"""The sweep at the paper's sizes, kept under ``results/``: ``python -m memnb.linear.record``.
+"""Sweeps at the paper's sizes, kept under ``results/``: ``python -m memnb.linear.record <run>``.
 
-N = 10000 original points, 200 simulations of each n, for d = 16 and d = 100: with one fixed
-original set up to n = N, and with a fresh set for each simulation up to n = 1000. It takes minutes,
-because the pair term of n = 10000 training points is a sum over 5e7 pairs in each simulation. The
-chapter loads the run and recomputes a random part of it.
+- ``onset``: N = 10000 original points, 200 simulations of each n, for d = 16 and 100: with one
+  fixed original set up to n = N, and with a fresh set for each simulation up to n = 1000.
+- ``alignment``: d = 8 to 128, n from d to 20 d, in expectation over the 10000 original points.
+- ``phase``: a map of n and d for two sizes N, in expectation over the original points.
+
+They take minutes: in ``onset`` the pair term of n = 10000 training points is a sum over 5e7 pairs
+in each simulation. The chapter loads the runs and recomputes a random part of them.
 """
 
 import argparse
@@ -15,9 +18,8 @@ from memnb import results
 
 from .experiment import Setting, sweep
 
-__all__ = ["GRIDS", "NAME", "SEED", "SIMULATIONS", "settings"]
+__all__ = ["RUNS", "SEED", "SIMULATIONS", "alignment", "name", "onset", "phase"]
 
-NAME = "05-linear-model/onset"
 SEED, SIMULATIONS, N = 0, 200, 10_000
 GRIDS = {
     16: (4, 8, 12, 16, 17, 20, 24, 28, 32, 40, 48, 64, 100, 200, 500, 1000, 2000, 5000, 10_000),
@@ -25,10 +27,19 @@ GRIDS = {
           10_000),
 }  # fmt: skip
 FRESH_UP_TO = 1000
+RATIOS = (1, 1.125, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 5, 6, 8, 12, 16, 20)
+DIMENSIONS = (8, 16, 32, 64, 128)
+PHASE_N, PHASE_DIMENSIONS = (1000, 10_000), (2, 4, 8, 16, 32, 64)
+PHASE_POINTS = (3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 
-def settings(dim, originals):
-    """The settings of one dimension, in the order in which the run keeps them.
+def name(run):
+    """Name of a run among the results."""
+    return f"05-linear-model/{run}"
+
+
+def onset(dim, originals):
+    """Settings of the run ``onset`` for one d.
 
     Parameters
     ----------
@@ -43,26 +54,62 @@ def settings(dim, originals):
     return [Setting(n, dim, N, originals=originals, printed=True) for n in GRIDS[dim] if n <= last]
 
 
+def alignment(dim):
+    """Settings of the run ``alignment`` for one d, a list of Setting."""
+    return [Setting(round(ratio * dim), dim, N, originals="expected") for ratio in RATIOS]
+
+
+def phase(n_originals, dim):
+    """Settings of the run ``phase`` for one N and d, a list of Setting."""
+    return [Setting(n, dim, n_originals, originals="expected") for n in PHASE_POINTS]
+
+
+def _arrays(settings, names, jobs):
+    found = sweep(settings, SIMULATIONS, SEED, n_jobs=jobs)
+    stacked = {key: torch.stack([one[key] for one in found]) for key in names}
+    return {k: v.to(torch.int8) if k.startswith("sign") else v for k, v in stacked.items()}
+
+
+def _onset(jobs):
+    names = ("hellinger", "log_abs", "sign", "sign_expected", "sign_printed")
+    for dim in GRIDS:
+        for kind in ("fixed", "fresh"):
+            for key, value in _arrays(onset(dim, kind), names, jobs).items():
+                yield f"{key}_{kind}_{dim}", value
+
+
+def _alignment(jobs):
+    for dim in DIMENSIONS:
+        for key, value in _arrays(alignment(dim), ("hellinger", "log_abs", "sign"), jobs).items():
+            yield f"{key}_{dim}", value
+
+
+def _phase(jobs):
+    for n_originals in PHASE_N:
+        parts = [
+            _arrays(phase(n_originals, dim), ("log_abs", "sign"), jobs) for dim in PHASE_DIMENSIONS
+        ]
+        for key in parts[0]:
+            yield f"{key}_{n_originals}", torch.stack([part[key] for part in parts])
+
+
+RUNS = {"onset": _onset, "alignment": _alignment, "phase": _phase}
+
+
 def main():
-    """Run the sweeps and keep them."""
+    """Run a sweep and keep it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", nargs="?", choices=RUNS, default="onset")
     parser.add_argument("--jobs", type=int, default=1, help="joblib workers")
-    jobs = parser.parse_args().jobs
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
     began = time.perf_counter()
-    arrays = {}
-    for dim in GRIDS:
-        for originals in ("fixed", "fresh"):
-            found = sweep(settings(dim, originals), SIMULATIONS, SEED, n_jobs=jobs)
-            for name in ("hellinger", "log_abs", "sign", "sign_expected", "sign_printed"):
-                part = torch.stack([one[name] for one in found])
-                part = part.to(torch.int8) if name.startswith("sign") else part
-                arrays[f"{name}_{originals}_{dim}"] = part
+    arrays = dict(RUNS[arguments.run](arguments.jobs))
     results.save(
-        NAME,
+        name(arguments.run),
         arrays,
-        command="python -m memnb.linear.record",
-        parameters={"N": N, "n_simulations": SIMULATIONS, "grids": GRIDS, "fresh_up_to": 1000},
+        command=f"python -m memnb.linear.record {arguments.run}",
+        parameters={"N": N, "n_simulations": SIMULATIONS},
         seed=SEED,
         device=results.cpu(),
         seconds=time.perf_counter() - began,
