@@ -145,6 +145,22 @@ def test_kernels_agree_where_they_should():
         assert linear.kernel_width("leading", n, d) < linear.kernel_width("mixing", n, d) < noise
 
 
+def test_mixing_time_balances_the_weights():
+    """In high dimension the typical ratio of the weights passes 1 at the mixing time."""
+    d, n = 200, 400
+    points = torch.from_numpy(np.random.default_rng(0).standard_normal((n, d)))
+    t = linear.mixing_time(n, d)
+    early, late = (linear.log_weight_ratio(points, f * t, seed=1).median() for f in (0.8, 1.2))
+    assert early > 1 and late < -0.5
+    one = linear.log_weight_ratio(points[:2], 0.7, seed=3)
+    stream = np.random.SeedSequence(3, spawn_key=(3,))
+    z = torch.from_numpy(np.random.default_rng(stream).standard_normal((2, d)))
+    x = math.exp(-0.7) * points[:2] + math.sqrt(1 - math.exp(-1.4)) * z
+    gaps = (x[:, None] - math.exp(-0.7) * points[None, :2]).square().sum(-1)
+    plain = (gaps[[0, 1], [1, 0]] - gaps.diagonal()) / (2 * (1 - math.exp(-1.4)))
+    torch.testing.assert_close(one, plain)
+
+
 def test_crossing():
     at, error = linear.crossing([1, 2, 4, 8], [0.0, 0.0, 1.0, 0.4], 0.25, [0.1] * 4)
     assert at == pytest.approx(2 * 2**0.25)
@@ -201,6 +217,16 @@ def test_the_printed_exponent_lacks_a_variance():
     wrong = printed.hellinger_printed(y.numpy(), x.numpy(), setting.model)
     right = linear.hellinger(setting.model.fit(y[None], x[None])).item()
     assert abs(wrong - right) > 1e-3
+
+
+def test_settings_with_one_signal_fraction_are_one():
+    """At the same c the inputs are multiples of each other, and the fit undoes the factor."""
+    found = []
+    for T in (0.3, 2.0, 9.0):
+        lam = math.exp(-2 * T) / -math.expm1(-2 * T)
+        found.append(linear.simulate(linear.Setting(9, 6, 30, T=T, lam=lam), 20))
+    same(found[0], found[1])
+    same(found[0], found[2])
 
 
 @pytest.mark.parametrize("c", [0.2, 0.5, 0.9])

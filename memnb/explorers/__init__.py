@@ -1,8 +1,13 @@
 """The book's explorers; ``ALL`` maps each name to a factory with the book's defaults."""
 
-from memnb.explorers import probability_flow, score_flow, simplex_data
+from memnb.explorers import linear_model, probability_flow, score_flow, simplex_data
 from memnb.explorers.base import Axis, Explorer
 
 __all__ = ["ALL", "Axis", "Explorer"]
 
-ALL = {**score_flow.EXPLORERS, **probability_flow.EXPLORERS, **simplex_data.EXPLORERS}
+ALL = {
+    **score_flow.EXPLORERS,
+    **probability_flow.EXPLORERS,
+    **simplex_data.EXPLORERS,
+    **linear_model.EXPLORERS,
+}

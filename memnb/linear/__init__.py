@@ -16,7 +16,7 @@ generated distribution is then a Gaussian, and everything about it is in closed 
 
 from .divergences import hellinger, kl_divergence, log_affinity
 from .experiment import Setting, crossing, simulate, summary, sweep
-from .kernels import KERNELS, kernel_width, mixing_time
+from .kernels import KERNELS, kernel_width, log_weight_ratio, mixing_time
 from .limit import limit_rates
 from .memorization import log_delta, log_delta_expected
 from .model import Generated, LinearModel
@@ -34,6 +34,7 @@ __all__ = [
     "log_affinity",
     "log_delta",
     "log_delta_expected",
+    "log_weight_ratio",
     "mixing_time",
     "simulate",
     "summary",

@@ -30,11 +30,12 @@ exact MISE of Gaussian kernels on Gaussian data: Marron and Wand, Annals of Stat
 import math
 
 import numpy as np
+import torch
 from scipy.optimize import brentq
 
 from memnb.validation import check_choice, check_integer, check_real
 
-__all__ = ["KERNELS", "kernel_width", "mixing_time"]
+__all__ = ["KERNELS", "kernel_width", "log_weight_ratio", "mixing_time"]
 
 KERNELS = ("leading", "mixing", "noise", "silverman", "mise")
 
@@ -65,6 +66,39 @@ def mixing_time(n, dim, sigma=1.0) -> float:
     power = 2 * math.log(n) / dim
     # log1p(sigma^2 / expm1(p)) with expm1(p) = e^p (1 - e^-p), so that e^p cannot overflow
     return 0.5 * math.log1p(sigma**2 * math.exp(-power) / -math.expm1(-power))
+
+
+def log_weight_ratio(points, t, seed=0):
+    r"""Log of :math:`Z_1 / Z_{1^c}` at noised points, one from each point of a set.
+
+    With :math:`x = e^{-t} y_1 + \sqrt{\Delta}\, z` and :math:`\Delta = 1 - e^{-2t}`, the weight of
+    point k is :math:`e^{-\lVert x - e^{-t} y_k \rVert^2 / 2\Delta}`; :math:`Z_1` is that of the
+    point x came from, :math:`Z_{1^c}` the sum of all others.
+
+    Parameters
+    ----------
+    points : Tensor of float64, shape (n, d)
+        At least two points; about 1000 at most, as all pairs are formed.
+    t : float
+        Ornstein-Uhlenbeck time, positive.
+    seed : int
+        Seed of the noise.
+
+    Returns
+    -------
+    Tensor of float64, shape (n,)
+    """
+    t = check_real("t", t, 0, math.inf, open_low=True, open_high=True)
+    n = check_integer("number of points", points.shape[0], 2)
+    # A stream of its own: points drawn from the same seed must not be their own noise.
+    stream = np.random.SeedSequence(seed, spawn_key=(3,))
+    z = np.random.default_rng(stream).standard_normal(tuple(points.shape))
+    spread = math.sqrt(-math.expm1(-2 * t))
+    kept = math.exp(-t) / spread * points
+    exponent = -0.5 * torch.cdist(kept + torch.from_numpy(z), kept).square()
+    own = exponent.diagonal().clone()
+    others = exponent.masked_fill(torch.eye(n, dtype=torch.bool), -math.inf)
+    return own - torch.logsumexp(others, dim=1)
 
 
 def kernel_width(kernel, n, dim, sigma=1.0, factor=1.0) -> float:

@@ -18,14 +18,18 @@ everything here works with deviations from :math:`\mu`: no digits are lost to a 
 many solutions, and the one of least norm (the pseudo-inverse) is taken. :math:`\theta_1` then has
 rank n - 1 exactly, and :math:`\rho_G` lives on a plane of that dimension.
 
-**One number for T and lambda.** Up to the sampling error of :math:`\sigma_X` and the means,
+**One number for T and lambda.** They enter only through the **signal fraction**
+
+.. math:: c = \frac{e^{-2T} \sigma^2}{e^{-2T} \sigma^2 + \Delta_T} :
+
+at the same c and the same draws the inputs X are multiples of one another, and the fit undoes the
+factor. Up to the sampling error of :math:`\sigma_X`, the covariance
 :math:`\sigma_X^2 \theta_1 \theta_1^\top` has the law of :math:`\sigma^2 M M^\top` with
 
-.. math:: M = \sqrt{c}\, I + \sqrt{1 - c}\; G W^{-1/2}, \qquad
-   c = \frac{e^{-2T} \sigma^2}{e^{-2T} \sigma^2 + \Delta_T},
+.. math:: M = \sqrt{c}\, I + \sqrt{1 - c}\; G W^{-1/2},
 
 G a matrix of independent standard normal entries and W an independent Wishart matrix with n - 1
-degrees of freedom: T and :math:`\lambda` enter through the **signal fraction** c only.
+degrees of freedom.
 
 References
 ----------

@@ -1,0 +1,136 @@
+r"""Explorers of the chapter on the linear model.
+
+Both use the expectation of :math:`\Delta` over the original set, so that N costs nothing, and keep
+the fits of the last settings: moving N, the kernel width or the mark only evaluates closed forms.
+"""
+
+import math
+from functools import lru_cache
+
+import torch
+
+from memnb import linear
+from memnb.explorers.base import Axis, Explorer
+from memnb.figures import linear_model as figures
+from memnb.linear.experiment import draw_training
+from memnb.linear.memorization import log_pairs
+
+__all__ = ["EXPLORERS", "onset", "spectrum"]
+
+GRID = (4, 8, 16, 20, 24, 32, 48, 96)
+SCALES = {"e⁻⁶": math.exp(-6), "e⁻⁵": math.exp(-5), "e⁻⁴": math.exp(-4)}
+
+
+@lru_cache(maxsize=2048)
+def _fits(n, d, T, scale, seed, most):
+    """Training points and fits of the first simulations of a setting."""
+    setting = linear.Setting(n, d, 100, T, SCALES[scale], originals="expected")
+    drawn = [draw_training(setting, seed, k) for k in range(most)]
+    y, x = (torch.stack(part) for part in zip(*drawn, strict=True))
+    generated = setting.model.fit(y, x)
+    return y, generated, linear.hellinger(generated)
+
+
+@lru_cache(maxsize=8192)
+def _positive(n, d, N, T, scale, factor, seed, most):
+    """Whether the expected difference is positive, for each simulation."""
+    y, generated, _ = _fits(n, d, T, scale, seed, most)
+    pairs = log_pairs(y, linear.kernel_width("leading", n, d, factor=factor))
+    sign, _ = linear.log_delta_expected(y, N, generated, factor=factor, pairs_of_training=pairs)
+    return sign
+
+
+def onset(seed=0, most=50):
+    r"""The onset of generalization: :math:`\mathbb{E} H^2` and :math:`P(\Delta > 0)` against n.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the training sets.
+    most : int
+        Largest number of simulations.
+
+    Returns
+    -------
+    Explorer
+        Sliders: ``n`` (read off), ``d``, ``N``, ``T``, ``lam``, ``factor`` of the kernel width and
+        ``n_simulations``.
+    """
+
+    def frame(n, d, N, T, lam, factor, n_simulations):
+        found = []
+        for size in GRID:
+            h2 = _fits(size, d, T, lam, seed, most)[2][:n_simulations]
+            sign = _positive(size, d, N, T, lam, factor, seed, most)[:n_simulations]
+            found.append(linear.summary({"hellinger": h2, "sign": sign}))
+        h2, share = ([one[name] for one in found] for name in ("hellinger", "generalizing"))
+        curves = figures.onset_traces(GRID, h2, share)
+        figure = figures.curves_figure(
+            {"": curves}, "training points n", "E[H²], P(Δ > 0)", y_range=(-0.05, 1.08), height=380
+        )
+        at = GRID.index(n)
+        told = "<br>".join(
+            f"{name} = {value[at][0]:.3f} ± {value[at][1]:.3f}"
+            for name, value in (("E[H²]", h2), ("P(Δ > 0)", share))
+        )
+        figure.add_shape(
+            type="line", x0=n, x1=n, y0=0, y1=1, yref="paper",
+            line={"color": figures.NEUTRAL, "width": 1, "dash": "dot"},
+        )  # fmt: skip
+        return figure.update_xaxes(title=f"training points n<br>at n = {n}: {told}")
+
+    axes = (
+        Axis("n", "training points n", GRID, 24, (4, 24, 96)),
+        Axis("d", "dimension d", (4, 8, 16, 24, 32), 16, (4, 16, 32)),
+        Axis("N", "original points N", (50, 100, 1000, 10_000), 10_000, (50, 10_000)),
+        Axis("T", "diffusion time T", (0.5, 1.0, 1.5, 2.0), 2.0, (0.5, 2.0)),
+        Axis("lam", "noise scale λ", tuple(SCALES), "e⁻⁴", ("e⁻⁶", "e⁻⁴")),
+        Axis("factor", "kernel width, ε n^(1/d) / σ", (0.5, 0.6, 0.7, 0.8, 0.9, 1.0), 1.0,
+             (0.5, 1.0)),
+        Axis("n_simulations", "simulations", (10, 25, 50), 50, (10, 50)),
+    )  # fmt: skip
+    alt = (
+        "Mean squared Hellinger distance and probability of generalizing against the number of "
+        "training points. The distance is 1 up to n = d and then falls; the probability rises "
+        "from 0 to 1 near where the distance starts to fall, and falls again beyond N."
+    )
+    return Explorer(frame, axes, alt, "The onset of generalization")
+
+
+def spectrum(seed=0):
+    r"""Variances of the generated Gaussian along its axes, for one training set.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the training set.
+
+    Returns
+    -------
+    Explorer
+        Sliders: ``n``, ``d``, ``T`` and ``lam``.
+    """
+
+    def frame(n, d, T, lam):
+        _, generated, h2 = _fits(n, d, T, lam, seed, 1)
+        c = linear.LinearModel(d, T, SCALES[lam]).signal_fraction
+        figure = figures.spectrum_figure(generated.values[0], 1.0, c, generated.rank)
+        told = f"n = {n}, rank {generated.rank} of {d}, c = {c:.3f}, H² = {h2.item():.4f}"
+        return figure.update_xaxes(title=f"eigenvalue, by size<br>{told}")
+
+    axes = (
+        Axis("n", "training points n", (2, 4, 8, 12, 16, 17, 20, 32, 64, 101, 200, 1000), 20,
+             (2, 16, 17, 20, 32, 101, 200, 1000)),
+        Axis("d", "dimension d", (2, 4, 8, 16, 40, 100), 16, (2, 16, 100)),
+        Axis("T", "diffusion time T", (0.5, 1.0, 2.0, 3.0), 2.0, (0.5, 2.0, 3.0)),
+        Axis("lam", "noise scale λ", tuple(SCALES), "e⁻⁴", tuple(SCALES)),
+    )  # fmt: skip
+    alt = (
+        "Eigenvalues of the generated covariance by size, on a logarithmic scale. With n up to d "
+        "training points all but n - 1 are zero; just above d they spread over many orders of "
+        "magnitude; with many points all tend to c, below the true variance 1."
+    )
+    return Explorer(frame, axes, alt, "What is generated")
+
+
+EXPLORERS = {"onset": onset, "spectrum": spectrum}
