@@ -49,7 +49,9 @@ def test_gradients_are_those_of_automatic_differentiation(S, n, d, K, block, see
     residuals = torch.empty_like(multipliers)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(networks_module, "CACHE_BLOCK", block)
-        add_gradients(nets, inputs, targets, multipliers, torch.full((S,), 0.7, dtype=F64), found, residuals)
+        add_gradients(
+            nets, inputs, targets, multipliers, torch.full((S,), 0.7, dtype=F64), found, residuals
+        )
     torch.testing.assert_close(residuals, r.detach(), rtol=1e-10, atol=1e-10)
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
@@ -69,7 +71,9 @@ def test_dropout_drops_scales_and_differentiates():
     found = [torch.zeros_like(x) for x in nets.parameters()]
     residuals = torch.empty(1, 40, 3, dtype=F64)
     generator = torch.Generator().manual_seed(5)
-    add_gradients(nets, inputs, targets, None, torch.ones(1, dtype=F64), found, residuals, p, generator)
+    add_gradients(
+        nets, inputs, targets, None, torch.ones(1, dtype=F64), found, residuals, p, generator
+    )
     assert 0.5 < kept.mean() < 0.9
     torch.testing.assert_close(residuals, r.detach())
     for a, b in zip(found, expected, strict=True):
