@@ -74,8 +74,7 @@ def onset(seed=0, most=50):
             for name, value in (("E[H²]", h2), ("P(Δ > 0)", share))
         )
         figure.add_shape(
-            type="line", x0=n, x1=n, y0=0, y1=1, yref="paper",
-            line={"color": figures.NEUTRAL, "width": 1, "dash": "dot"},
+            type="line", x0=n, x1=n, y0=0, y1=1, yref="y domain", **figures.MARK
         )  # fmt: skip
         return figure.update_xaxes(title=f"training points n<br>at n = {n}: {told}")
 

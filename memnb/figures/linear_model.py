@@ -4,6 +4,8 @@ Every function is pure, as in :mod:`memnb.figures.score_flow`. Curves differ by 
 symbol; error bars are one standard error.
 """
 
+import math
+
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -15,6 +17,7 @@ __all__ = ["curves_figure", "onset_traces", "phase_figure", "spectrum_figure"]
 
 COLORS = [PALETTE[name] for name in ("blue", "orange", "green", "pink", "amber", "sky")]
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x")
+MARK = {"line": {"color": NEUTRAL, "width": 1, "dash": "dot"}}
 DASH = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
@@ -25,6 +28,15 @@ def _curve(x, values, errors=None, *, name, index, mode="lines+markers", width=2
         line={"color": COLORS[index], "width": width, "dash": DASH[index]},
         marker={"color": COLORS[index], "symbol": SYMBOLS[index], "size": 7},
     )  # fmt: skip
+
+
+def _log_axis(values):
+    """A logarithmic axis with ticks at 1, 2, 5, 10, ..., or at powers of 10 if it is long."""
+    least, most = (pick(v for v in values if v > 0) for pick in (min, max))
+    if most / least > 300:
+        return {"type": "log", "dtick": 1, "exponentformat": "power"}
+    powers = range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)
+    return {"type": "log", "tickvals": [m * 10.0**k for k in powers for m in (1, 2, 5)]}
 
 
 def curves_figure(
@@ -67,13 +79,14 @@ def curves_figure(
             shown.add(name)
             figure.add_trace(trace, **where)
         for k, (label, at) in enumerate((marks or {}).get(title, {}).items()):
-            figure.add_vline(
-                x=float(at), annotation_text=label, **where,
-                line={"color": NEUTRAL, "width": 1, "dash": "dot"},
-                annotation_position=("top left", "top right")[k % 2], annotation_font_size=11,
+            figure.add_vline(x=float(at), **where, **MARK)
+            figure.add_annotation(
+                x=math.log10(at) if log_x else at, y=1, yref="y domain", text=label,
+                showarrow=False, xanchor=("right", "left")[k % 2], yanchor="top",
+                font={"size": 12}, **where,
             )  # fmt: skip
-    kind = {"type": "log", "dtick": 1, "exponentformat": "power"} if log_x else {}
-    figure.update_xaxes(title=x_title, **kind)
+    xs = [x for curves in panels.values() for curve in curves.values() for x in curve[0]]
+    figure.update_xaxes(title=x_title, **(_log_axis(xs) if log_x else {}))
     if log_y:
         figure.update_yaxes(type="log", exponentformat="power", dtick=1)
     if y_range is not None:
@@ -82,7 +95,7 @@ def curves_figure(
     lines = -(-len(names) // 2)
     return figure.update_layout(
         height=height + 20 * lines,
-        margin={"t": 45 if several else 25, "b": 90 + 20 * lines},
+        margin={"t": 45 if several else 25, "b": 75 + 20 * lines},
         legend={"yref": "container", "y": 0, "yanchor": "bottom", "font": {"size": 12}},
     )
 
