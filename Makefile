@@ -27,6 +27,7 @@ serve: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.flows
 	$(BIN)/python -m benchmarks.coupled
+	$(BIN)/python -m benchmarks.fit
 	$(BIN)/python -m benchmarks.unet
 	$(BIN)/python -m benchmarks.linear
 

@@ -159,7 +159,7 @@ def test_methods_differ_in_cost_as_they_should():
 
 def _interrupted(samples, path, monkeypatch, **options):
     """Run, be killed after the seventh round, and go on."""
-    original = train_module._Trainer.save
+    original = train_module.Trainer.save
     calls = []
 
     def save_and_die(self, where):
@@ -168,7 +168,7 @@ def _interrupted(samples, path, monkeypatch, **options):
         if len(calls) == 7:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_module._Trainer, "save", save_and_die)
+    monkeypatch.setattr(train_module.Trainer, "save", save_and_die)
     with pytest.raises(KeyboardInterrupt):
         fit(samples, 24, checkpoint=path, progress=False, **options)
     return fit(samples, 24, checkpoint=path, progress=False, **options)
@@ -178,7 +178,7 @@ def _interrupted(samples, path, monkeypatch, **options):
 def test_resuming_gives_the_same_weights_bit_for_bit(tmp_path, monkeypatch, method):
     samples = trained.draw_samples(memnb.orthogonal_set(3, 2), [0.05, 0.1], 20)
     options = {"method": method, "rounds": 10, "steps": 10}
-    monkeypatch.setattr(train_module._Trainer, "converged", _after_ten_rounds)
+    monkeypatch.setattr(train_module.Trainer, "converged", _after_ten_rounds)
     whole = fit(samples, 24, progress=False, **options)
     resumed = _interrupted(samples, tmp_path / "state.pt", monkeypatch, **options)
     assert whole.rounds == resumed.rounds == 10
@@ -212,7 +212,7 @@ def test_a_stall_and_a_nan_are_errors_not_results():
 
 
 def test_a_batch_trains_as_its_networks_alone(monkeypatch):
-    monkeypatch.setattr(train_module._Trainer, "converged", _after_ten_rounds)
+    monkeypatch.setattr(train_module.Trainer, "converged", _after_ten_rounds)
     data = memnb.orthogonal_set(3, 4)
     both = trained.draw_samples(data, [0.05, 0.1], 30, dtype=F64)
     options = {"rounds": 10, "steps": 5, "progress": False}

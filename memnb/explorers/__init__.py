@@ -1,6 +1,12 @@
 """The book's explorers; ``ALL`` maps each name to a factory with the book's defaults."""
 
-from memnb.explorers import linear_model, probability_flow, score_flow, simplex_data
+from memnb.explorers import (
+    linear_model,
+    probability_flow,
+    score_flow,
+    simplex_data,
+    trained_denoisers,
+)
 from memnb.explorers.base import Axis, Explorer
 
 __all__ = ["ALL", "Axis", "Explorer"]
@@ -9,5 +15,6 @@ ALL = {
     **score_flow.EXPLORERS,
     **probability_flow.EXPLORERS,
     **simplex_data.EXPLORERS,
+    **trained_denoisers.EXPLORERS,
     **linear_model.EXPLORERS,
 }

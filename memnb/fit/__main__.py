@@ -24,6 +24,7 @@ FLOWS = {
                             "n_levels": 150, "units_per_ramp": 34, "steps": 100,
                             "thin": (1, 5)}),
     "quick": ("flows-d10", {}),
+    "small": ("flows-d5", {"d": 5, "counts": (3, 5)}),
 }  # fmt: skip
 
 
@@ -31,8 +32,12 @@ def _run(options):
     if options.run == "sweep":
         return "sweep-d5", Sweep()
     if options.run == "stability":
+        if options.profile not in STABILITY:
+            raise SystemExit(f"stability has the profiles {', '.join(STABILITY)}")
         return STABILITY[options.profile]
     name, values = FLOWS[options.profile]
+    if options.method != "lagrangian":  # without multipliers the last digits take very long
+        values = values | {"residual_tol": 5e-3}
     return f"{name}-{options.method}", Flows(method=options.method, **values)
 
 
@@ -40,7 +45,7 @@ def main(arguments=None):
     """Do one run; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m memnb.fit", description=__doc__)
     parser.add_argument("run", choices=("stability", "flows", "sweep"))
-    parser.add_argument("--profile", choices=("quick", "paper"), default="quick")
+    parser.add_argument("--profile", choices=("quick", "small", "paper"), default="quick")
     parser.add_argument("--method", choices=METHODS, default="lagrangian", help="of flows")
     parser.add_argument("--device", default="cpu", help="a torch device (default cpu)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")

@@ -5,6 +5,7 @@ under ``results/04-trained-denoisers/``. A run that is stopped goes on from its 
 is started again with the same options.
 """
 
+import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from tqdm.auto import tqdm
 
 from .. import results
 from ..data import gaussian_starts, orthogonal_set
+from ..denoisers import RampDenoiser
+from ..flows import score_flow
+from ..schedules import log_uniform_grid
 from .networks import NetworkBatch
 from .samples import draw_samples, sample_ramps
 from .stability import function_distance, subsets, sum_drift
@@ -25,9 +29,20 @@ from .trained_flows import (
     trained_score_flow,
 )
 
-__all__ = ["CHAPTER", "Flows", "Stability", "Sweep", "endpoints", "load_networks"]
+__all__ = [
+    "CHAPTER",
+    "Flows",
+    "Stability",
+    "Sweep",
+    "endpoints",
+    "exact_endpoints",
+    "keep",
+    "load_networks",
+    "reach",
+]
 
 CHAPTER = "04-trained-denoisers"
+LOW = 0.1  # upper end of the low-noise regime
 
 
 @dataclass(frozen=True)
@@ -92,6 +107,7 @@ class Flows:
     units_per_ramp: int = 12
     rounds: int = 300  # divided by N, at least 30
     steps: int = 50
+    residual_tol: float = 2e-3
     settle_tol: float = 1e-2
     n_starts: int = 500
     n_steps: int = 100
@@ -100,7 +116,7 @@ class Flows:
 
     def levels(self):
         """The S noise levels."""
-        return noise_levels(self.n_levels, self.sigma_T, self.sigma_min)
+        return noise_levels(self.n_levels, self.sigma_T, self.sigma_min, LOW)
 
     def samples(self, N, device="cpu"):
         """Training data of the networks for N points."""
@@ -118,7 +134,8 @@ class Flows:
                 self.method,
                 rounds=rounds,
                 steps=self.steps,
-                extra_rounds=3 * rounds,
+                extra_rounds=6 * rounds,
+                residual_tol=self.residual_tol,
                 settle_tol=self.settle_tol,
                 seed=self.seed + N,
                 checkpoint=workdir / f"flows-{self.method}-{self.d}-{self.n_levels}-{N}.pt",
@@ -174,15 +191,52 @@ class Sweep:
 
 
 def endpoints(networks: NetworkBatch, run: Flows, every=1, starts=slice(None)):
-    """Ends of both flows for some of a run's starts, a dict of tensors (n, d)."""
+    """Ends of both flows for some starts, and the second flow at low noise: a dict of (n, d)."""
     device = networks.W.device
     y = gaussian_starts(run.n_starts, run.d, run.sigma_T, seed=run.seed, dtype=torch.float32)
     y = y.to(device)[starts]
     family = TrainedFamily.of(networks, run.levels(), every)
+    end, paused, _ = trained_probability_flow(
+        y, family, run.sigma_T, run.sigma_min, run.n_steps, pause=LOW
+    )
+    score = trained_score_flow(y, family(run.sigma_score))
+    return {"score": score, "probability": end, "paused": paused}
+
+
+def exact_endpoints(run: Flows, N, paused):
+    r"""Ends of the exact flows beside those of trained networks, a dict of tensors (n, d).
+
+    The balls reach as far as the samples do on average, :math:`\rho = \alpha\sigma` with
+    :math:`\alpha` measured. Score flow has the same starts. The exact probability flow knows low
+    noise only: it takes over where the trained flow enters that regime.
+
+    Parameters
+    ----------
+    run : Flows
+    N : int
+        Number of training points.
+    paused : Tensor, shape (n, d)
+        Where the trained probability flow is when it enters the low-noise regime.
+    """
+    data = orthogonal_set(N, run.d)
+    y = gaussian_starts(run.n_starts, run.d, run.sigma_T, seed=run.seed)
+    grid = log_uniform_grid(run.sigma_T, run.sigma_min, run.n_steps)
+    level, alpha = float(grid[grid <= LOW][0]), reach(run, N)
     return {
-        "score": trained_score_flow(y, family(run.sigma_score)),
-        "probability": trained_probability_flow(y, family, run.sigma_T, run.sigma_min, run.n_steps),
+        "score": score_flow(y, RampDenoiser(data, alpha * run.sigma_score), math.inf),
+        "probability": RampDenoiser(data, alpha * level)(paused.double()),
     }
+
+
+def reach(run: Flows, N):
+    r"""Mean reach of the samples along the ramps, in units of :math:`\sigma`."""
+    samples = run.samples(N)
+    reached = [
+        torch.cat([ramp.start, 1 - ramp.stop]).mean() / sigma
+        for ramp, sigma in zip(sample_ramps(samples), samples.sigma, strict=True)
+        if ramp is not None
+    ]
+    return float(torch.stack(reached).mean())
 
 
 def _weights(networks):

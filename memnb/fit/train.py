@@ -50,7 +50,7 @@ from ..validation import check_choice, check_integer, check_real
 from .networks import NetworkBatch, add_gradients
 from .samples import NoisySamples, closed_form_cost
 
-__all__ = ["METHODS", "Diverged", "FitResult", "NotConverged", "fit"]
+__all__ = ["METHODS", "Diverged", "FitResult", "NotConverged", "Trainer", "fit"]
 
 METHODS = ("lagrangian", "weight-decay", "adam", "dropout")
 WINDOW = 3  # rounds whose mean must agree with that of the rounds before
@@ -196,7 +196,7 @@ def fit(
     }
     residual_tol = check_real("residual_tol", residual_tol, 0, open_low=True)
     settle_tol = check_real("settle_tol", settle_tol, 0, open_low=True)
-    trainer = _Trainer(samples, settings)
+    trainer = Trainer(samples, settings)
     if checkpoint is not None and Path(checkpoint).exists():
         trainer.load(checkpoint)
     return trainer.run(rounds + extra, residual_tol, settle_tol, checkpoint, progress)
@@ -212,7 +212,7 @@ def _penalty(samples, given):
     return (least.clamp(min=200) / n_noisy).to(samples.inputs)
 
 
-class _Trainer:
+class Trainer:
     """State of one fit: weights, optimizer, multipliers and history."""
 
     def __init__(self, samples, settings):

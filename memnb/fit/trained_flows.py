@@ -83,7 +83,7 @@ def trained_score_flow(y, network, duration=40.0, step=0.1):
     return score_flow_stepped(y, network, grid, "euler", return_path=False)
 
 
-def trained_probability_flow(y, family, sigma_T=1.0, sigma_min=0.03, n_steps=100):
+def trained_probability_flow(y, family, sigma_T=1.0, sigma_min=0.03, n_steps=100, pause=None):
     r"""Probability flow of a family from :math:`\sigma_T` to zero noise, by DDIM steps.
 
     The :math:`T` noise levels fall in equal ratios to ``sigma_min``; the last step goes from there
@@ -100,10 +100,17 @@ def trained_probability_flow(y, family, sigma_T=1.0, sigma_min=0.03, n_steps=100
         Highest and lowest level of the steps.
     n_steps : int
         Number of steps T.
+    pause : float, optional
+        Also return the points at the first level at or below this one.
 
     Returns
     -------
     Tensor, shape (..., d)
+        The end; with ``pause`` a tuple of the end, the points on the way, and their level.
     """
     grid = torch.cat([log_uniform_grid(sigma_T, sigma_min, n_steps), torch.zeros(1).double()])
-    return probability_flow_stepped(y, family, grid, "sigma", "euler", return_path=False)
+    if pause is None:
+        return probability_flow_stepped(y, family, grid, "sigma", "euler", return_path=False)
+    path = probability_flow_stepped(y, family, grid, "sigma", "euler")
+    at = int((grid <= pause).nonzero()[0, 0])
+    return path[-1], path[at], float(grid[at])

@@ -1,0 +1,135 @@
+r"""Training S networks as one batch against one after another: ``python -m benchmarks.fit``.
+
+Each row runs the same rounds of the Augmented Lagrangian on the same samples, in turns in one
+process on one thread: all S networks as one batch, then each network on its own. Times are medians.
+Both arms end at the same weights up to rounding, and the largest difference is shown. The third arm
+computes the batch's gradients by automatic differentiation instead of the written-out products.
+"""
+
+import argparse
+import statistics
+import time
+
+import torch
+from tqdm import tqdm
+
+import memnb
+from memnb.fit import NetworkBatch, draw_samples
+from memnb.fit.train import Trainer
+
+__all__ = ["main", "measure"]
+
+# S, N, d, M, width: the grid of the chapter, a wider one, and small networks
+SIZES = ((30, 3, 10, 40, 24), (30, 11, 10, 40, 120), (10, 11, 10, 100, 256))
+
+
+class Differentiated(Trainer):
+    """The same training with gradients by automatic differentiation."""
+
+    def _gradients(self, dropout):
+        leaves = [x.detach().requires_grad_() for x in self.nets.parameters()]
+        nets = NetworkBatch(*leaves)
+        r = nets(self.inputs[..., :-1]) - self.targets
+        penalty = (self.multipliers * r).sum() + (self.mu[:, None, None] / 2 * r.square()).sum()
+        gradients = torch.autograd.grad(penalty + self.on_cost * nets.cost().sum(), leaves)
+        for tensor, gradient in zip(self.nets.parameters(), gradients, strict=True):
+            tensor.grad.copy_(gradient)
+        self.residuals.copy_(r.detach())
+
+
+def measure(S, N, d, M, width, repeats, rounds=2, steps=25):
+    """Times of the three arms for one size.
+
+    Parameters
+    ----------
+    S, N, d, M, width : int
+        Networks, training points, dimension, samples of a point and hidden units.
+    repeats : int
+        How often all arms run in turn.
+    rounds, steps : int
+        Length of each run.
+
+    Returns
+    -------
+    list of dict
+        Arm, seconds (median), ratio to the batch, largest difference of a weight.
+    """
+    data = memnb.orthogonal_set(N, d)
+    sigma = memnb.log_uniform_grid(0.1, 0.03, S)
+    together = draw_samples(data, sigma, M, dtype=torch.float64)
+    settings = {
+        "width": width, "method": "lagrangian", "penalty": 5.0, "weight_decay": 0.0,
+        "dropout": 0.5, "learning_rate": 1e-3, "rounds": rounds, "steps": steps, "seed": 0,
+    }  # fmt: skip
+    first = NetworkBatch.random(S, width, d, dtype=torch.float64)
+
+    def run(samples, nets, kind=Trainer):
+        trainer = kind(samples, settings)
+        for tensor, start in zip(trainer.nets.parameters(), nets.parameters(), strict=True):
+            tensor.copy_(start)
+        for _ in range(rounds):
+            trainer.round()
+        return trainer.nets
+
+    def part(s):
+        one = slice(s, s + 1)
+        samples = memnb.fit.NoisySamples(
+            data, together.sigma[one], together.inputs[one], together.point
+        )
+        return samples, NetworkBatch(*(x[one] for x in first.parameters()))
+
+    parts = [part(s) for s in range(S)]
+    arms = {
+        "one batch": lambda: run(together, first),
+        "one after another": lambda: [run(*p) for p in parts],
+        "one batch, autograd": lambda: run(together, first, Differentiated),
+    }
+    seconds, ends = {name: [] for name in arms}, {}
+    for repeat in range(repeats + 1):
+        for name, arm in arms.items():
+            began = time.perf_counter()
+            ends[name] = arm()
+            if repeat:  # the first time is the warm-up
+                seconds[name].append(time.perf_counter() - began)
+    ends["one after another"] = NetworkBatch(
+        *(
+            torch.cat(x)
+            for x in zip(*(n.parameters() for n in ends["one after another"]), strict=True)
+        )
+    )
+    base = statistics.median(seconds["one batch"])
+    return [
+        {
+            "arm": name,
+            "seconds": statistics.median(spent),
+            "ratio": statistics.median(spent) / base,
+            "difference": max(
+                float((a - b).abs().max())
+                for a, b in zip(
+                    ends[name].parameters(), ends["one batch"].parameters(), strict=True
+                )
+            ),
+        }
+        for name, spent in seconds.items()
+    ]
+
+
+def main():
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one size, one repetition")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    sizes, repeats = (SIZES[:1], 1) if arguments.quick else (SIZES, 5)
+    print("| S | N | d | M | width | arm | seconds | times one batch | difference |")
+    print("|--:|--:|--:|--:|--:|:--|--:|--:|--:|")
+    for size in tqdm(sizes, desc="sizes"):
+        for row in measure(*size, repeats):
+            print(
+                f"| {' | '.join(map(str, size))} | {row['arm']} | {row['seconds']:.3f} "
+                f"| {row['ratio']:.2f} | {row['difference']:.0e} |"
+            )
+
+
+if __name__ == "__main__":
+    main()

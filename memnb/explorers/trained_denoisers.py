@@ -1,0 +1,137 @@
+r"""Explorers of the chapter on trained networks: committed results and a network trained live."""
+
+from functools import cache
+
+import torch
+
+from memnb import results
+from memnb.data import orthogonal_set
+from memnb.endpoints import CLASSES, classify
+from memnb.explorers.base import Axis, Explorer
+from memnb.figures import score_flow as bars
+from memnb.figures import trained_denoisers as figures
+from memnb.figures.style import escape, is_static
+from memnb.fit import METHODS, draw_samples, fit
+from memnb.fit.runs import CHAPTER, Flows, exact_endpoints
+
+__all__ = ["EXPLORERS", "Retrain", "endpoint_table", "ends", "kept", "run_of"]
+
+DIMENSIONS = (5, 10)
+
+
+@cache
+def kept(d, method):
+    """Arrays and provenance of one flow run."""
+    return results.load(f"{CHAPTER}/flows-d{d}-{method}")
+
+
+def run_of(record) -> Flows:
+    """The run that a provenance describes."""
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in record["parameters"].items()}
+    return Flows(**values)
+
+
+@cache
+def endpoint_table(d, method, N, every=1):
+    """Training set, and the ends of the trained and of the exact flows, as dicts of tensors."""
+    arrays, record = kept(d, method)
+    run = run_of(record)
+    names = ("score", "probability", "paused")
+    trained = {flow: arrays[f"{flow}_{N}_every{every}"].double() for flow in names}
+    return orthogonal_set(N, d), trained, exact_endpoints(run, N, trained["paused"])
+
+
+def ends():
+    """Endpoint classes of trained and exact denoisers, from committed results.
+
+    Returns
+    -------
+    Explorer
+        Sliders: ``method``, ``N``, ``d``, number ``S`` of noise levels, and ``threshold``.
+    """
+
+    def frame(method, flow, N, d, S, threshold):
+        possible = N <= d + 1 and N in run_of(kept(d, method)[1]).counts
+        if not possible:
+            blank = dict.fromkeys(CLASSES, (0.0, 0.0))
+            figure = bars.comparison_figure({"trained": blank, "exact": blank})
+            return bars.with_note(figure, f"N = {N} points do not fit into d = {d}.")
+        data, trained, exact = endpoint_table(d, method, N, every=30 // S)
+        shares = {
+            name: classify(end[flow], data, threshold).fractions()
+            for name, end in (("trained", trained), ("exact", exact))
+        }
+        return bars.comparison_figure(shares)
+
+    axes = (
+        Axis("method", "training method", METHODS, "lagrangian"),
+        Axis("flow", "flow", ("score", "probability"), "probability"),
+        Axis("N", "training points N", (3, 5, 8, 11), 8),
+        Axis("d", "dimension d", DIMENSIONS, 10),
+        Axis("S", "noise levels S", (10, 30), 30),
+        Axis("threshold", "threshold", (0.05, 0.1, 0.2, 0.3, 0.4), 0.2, (0.05, 0.2, 0.4)),
+    )
+    alt = (
+        "Bars of endpoint classes, trained networks beside exact denoisers. Networks trained "
+        "without regularization end at training points only; minimum-norm networks leave a part on "
+        "the boundary of the hyperbox under probability flow."
+    )
+    return Explorer(frame, axes, alt, "Where trained flows end")
+
+
+def small_case(N=5, d=5, n_noisy=60, seed=0, method="lagrangian", progress=False):
+    """Train one small network; returns the samples and the result."""
+    samples = draw_samples(orthogonal_set(N, d), 0.05, n_noisy, seed)
+    width = 24 * (N - 1)
+    return samples, fit(
+        samples, width, method, rounds=40, settle_tol=5e-3, seed=seed, progress=progress
+    )
+
+
+class Retrain:
+    """A button that trains the small case anew in JupyterLab; on the website, a hint."""
+
+    def widget(self):
+        """Sliders, button, progress bar and figure."""
+        import ipywidgets
+        import plotly.graph_objects as go
+
+        controls = {
+            "N": ipywidgets.IntSlider(5, 2, 6, description="points N"),
+            "n_noisy": ipywidgets.IntSlider(60, 20, 120, 20, description="samples M"),
+            "seed": ipywidgets.IntSlider(0, 0, 9, description="seed"),
+            "method": ipywidgets.Dropdown(options=METHODS, description="method"),
+        }
+        button = ipywidgets.Button(description="Train", button_style="primary")
+        log = ipywidgets.Output()
+        live = go.FigureWidget(figures.training_figure(torch.ones(2, 2, 1), 1.0))
+
+        def train(_button):
+            button.disabled = True
+            log.clear_output()
+            try:
+                with log:
+                    values = {name: control.value for name, control in controls.items()}
+                    _, done = small_case(**values, progress=True)
+                    new = figures.training_figure(done.history, float(done.closed_form[0]))
+                    with live.batch_update():
+                        for old, trace in zip(live.data, new.data, strict=True):
+                            old.update(trace.to_plotly_json(), overwrite=True)
+                    print(
+                        f"{done.rounds} rounds: residual {float(done.residual[0]):.1e}, cost "
+                        f"{float(done.cost[0]):.2f}, closed form {float(done.closed_form[0]):.2f}"
+                    )
+            finally:
+                button.disabled = False
+
+        button.on_click(train)
+        return ipywidgets.VBox([*controls.values(), button, log, live])
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        if is_static():
+            text = "In JupyterLab a button here trains the small network again, with other points."
+            return {"text/html": f"<p><em>{escape(text)}</em></p>", "text/plain": text}
+        return self.widget()._repr_mimebundle_()
+
+
+EXPLORERS = {"trained-ends": ends}
