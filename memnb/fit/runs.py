@@ -156,7 +156,7 @@ class Sweep:
     N: int = 6
     d: int = 5
     sigma: float = 0.05
-    counts: tuple = (25, 50, 100, 200, 400)
+    counts: tuple = (25, 50, 100, 200)
     n_draws: int = 4
     width: int = 160
     rounds: int = 60

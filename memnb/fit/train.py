@@ -24,6 +24,9 @@ rate and :math:`\lambda = 0.25` (decoupled decay, "AdamW"). arXiv:2506.19031 giv
 residuals of half the noise and hardly any ramps; decoupled it comes close to interpolation, as the
 paper reports.
 
+The same method from the Lagrangian library ``cooper`` reached the same residual and cost at
+d = 10 in about three times the time, for one network at a time; hence the loop below.
+
 A fit ends when it has converged, never because a number of steps is used up: the cost (or the
 objective) must have settled and, for the Augmented Lagrangian, the residual must be below the
 tolerance. Otherwise :class:`NotConverged` is raised; numbers that are not finite raise
