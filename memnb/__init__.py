@@ -1,7 +1,8 @@
 """memnb: see and test when a diffusion model memorizes and when it generalizes.
 
 Data flows one way through the package: data, schedules, denoisers, flows, endpoints, training,
-claims, and then the figures and explorers of the book. No module imports one further down that list.
+claims, and then the figures and explorers of the book. No module imports one further down that
+list.
 """
 
 from .coupled import count_events

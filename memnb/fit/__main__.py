@@ -30,7 +30,7 @@ FLOWS = {
 
 def _run(options):
     if options.run == "sweep":
-        return "sweep-d5", Sweep()
+        return "sweep-d10", Sweep()
     if options.run == "stability":
         if options.profile not in STABILITY:
             raise SystemExit(f"stability has the profiles {', '.join(STABILITY)}")

@@ -151,22 +151,23 @@ class Flows:
 
 @dataclass(frozen=True)
 class Sweep:
-    """How the distance to the closed form falls with the number of samples of a point."""
+    """How distance to the closed form and stable sums change with the samples of a point."""
 
-    N: int = 6
-    d: int = 5
+    N: int = 11
+    d: int = 10
     sigma: float = 0.05
-    counts: tuple = (25, 50, 100, 200)
-    n_draws: int = 4
-    width: int = 160
+    counts: tuple = (25, 100, 400)
+    n_draws: int = 3
+    width: int = 256
     rounds: int = 60
     steps: int = 50
     seed: int = 0
 
     def run(self, workdir, device="cpu"):
-        """Train for each M and return distances, residuals and costs."""
+        """Train for each M; return distances, shares of stable pairs and triples, and costs."""
         data = orthogonal_set(self.N, self.d)
-        kept = {"distance": [], "cost": [], "closed_form": [], "residual": []}
+        sums = [subsets(data.n_ramps, order) for order in (2, 3)]
+        kept = {"distance": [], "stable": [], "cost": [], "closed_form": [], "residual": []}
         for M in self.counts:
             samples = draw_samples(data, [self.sigma] * self.n_draws, M, self.seed, device=device)
             done = fit(
@@ -183,7 +184,12 @@ class Sweep:
                 list(function_distance(nets.network(s), ramps[s], data).values())
                 for s in range(self.n_draws)
             ]
+            stable = [
+                [(sum_drift(nets.network(s), data, on)[:, 0] <= 0.2).double().mean() for on in sums]
+                for s in range(self.n_draws)
+            ]
             kept["distance"].append(torch.tensor(gaps))
+            kept["stable"].append(torch.tensor(stable))
             kept["cost"].append(done.cost)
             kept["closed_form"].append(done.closed_form)
             kept["residual"].append(done.residual)
