@@ -132,6 +132,7 @@ class Flows:
                 self.samples(N, device),
                 self.units_per_ramp * (N - 1),
                 self.method,
+                weight_decay=0.25 * self.n_noisy / 500,  # as strong as 0.25 is for M = 500
                 rounds=rounds,
                 steps=self.steps,
                 extra_rounds=6 * rounds,
@@ -156,7 +157,7 @@ class Sweep:
     N: int = 11
     d: int = 10
     sigma: float = 0.05
-    counts: tuple = (25, 100, 400)
+    counts: tuple = (25, 100, 200)
     n_draws: int = 3
     width: int = 256
     rounds: int = 60

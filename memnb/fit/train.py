@@ -16,13 +16,12 @@ ramps: a linear h saves about 2 in cost for each ramp and pays about
 points overlap or nearly do (high noise), interpolation is out of reach; there the multipliers stay
 zero and the network minimizes the penalized problem.
 
-**Ablations** minimize :math:`\tfrac12 \sum_i \lVert r_i \rVert^2` with Adam: ``"adam"`` alone,
-``"dropout"`` with hidden values dropped, and ``"weight-decay"`` with the weights that the cost
-counts shrunk by the factor :math:`1 - \eta\lambda` in every step, :math:`\eta` being the learning
-rate and :math:`\lambda = 0.25` (decoupled decay, "AdamW"). arXiv:2506.19031 gives
-:math:`\lambda` and not the convention. As a term :math:`\lambda C` of this objective it would leave
-residuals of half the noise and hardly any ramps; decoupled it comes close to interpolation, as the
-paper reports.
+**Ablations** minimize :math:`\tfrac12 \sum_i \lVert r_i \rVert^2 + \lambda C` with Adam:
+``"weight-decay"`` with :math:`\lambda > 0`, ``"adam"`` with :math:`\lambda = 0`, and ``"dropout"``
+with :math:`\lambda = 0` and hidden values dropped. arXiv:2506.19031 gives :math:`\lambda = 0.25` at
+M = 500 and not the convention. Here losses are summed over samples, so that :math:`\lambda` has to
+grow with M for the same balance; the decoupled decay of AdamW, with the same number, memorizes like
+plain Adam.
 
 The same method from the Lagrangian library ``cooper`` reached the same residual and cost at
 d = 10 in about three times the time, for one network at a time; hence the loop below.
@@ -136,7 +135,7 @@ def fit(
     penalty : float, optional
         :math:`\mu > 0` of all networks; :math:`\max(200, 6 / (N \sigma^2)) / M` if not given.
     weight_decay : float
-        :math:`\lambda \ge 0` of ``"weight-decay"``, with ``weight_decay * learning_rate < 1``.
+        :math:`\lambda \ge 0` of ``"weight-decay"``.
     dropout : float
         Probability in (0, 1) of ``"dropout"``.
     learning_rate : float
@@ -239,12 +238,12 @@ class Trainer:
         self.method = settings["method"]
         self.multipliers, self.generator = None, None
         self.mu, self.on_cost = torch.ones(n_nets).to(self.inputs), 0.0
-        self.decay, self.dropout = 0.0, 0.0
+        self.dropout = 0.0
         if self.method == "lagrangian":
             self.mu, self.on_cost = _penalty(samples, settings["penalty"]), 1.0
             self.multipliers = torch.zeros_like(self.residuals)
         elif self.method == "weight-decay":
-            self.decay = settings["weight_decay"]
+            self.on_cost = settings["weight_decay"]
         elif self.method == "dropout":
             self.dropout = settings["dropout"]
             self.generator = torch.Generator(self.inputs.device).manual_seed(settings["seed"])
@@ -289,10 +288,6 @@ class Trainer:
                     f"a residual is not finite in round {len(self.history) + 1}, step {step + 1}: "
                     f"try a learning_rate below {s['learning_rate']:g}"
                 )
-            if self.decay:
-                kept = 1 - self.decay * self.adam.param_groups[0]["lr"]
-                self.nets.W[..., :-1] *= kept
-                self.nets.A.mul_(kept)
             self.adam.step()
         self._gradients(0.0)  # residuals of the weights as they are now
         if self.multipliers is not None:
@@ -309,13 +304,11 @@ class Trainer:
         rms, cost = last[:, 0], last[:, 1]
         objective = self.mu.double().cpu() / 2 * self.targets.numel() * rms.square()
         if self.on_cost:
-            objective = torch.where(self.interpolates, cost, objective + cost)
-        if self.decay:  # it follows no objective; both parts have to settle
-            objective = objective + cost
+            objective = torch.where(self.interpolates, cost, objective + self.on_cost * cost)
         before, after = objective.view(2, WINDOW, -1).mean(1)
         change = (after / before - 1).abs()
         settled, fits = change <= settle_tol, rms[-1] <= residual_tol
-        if not self.on_cost and not self.decay:  # the loss has no floor to settle at
+        if not self.on_cost:  # the loss has no floor to settle at
             return settled | fits, change
         return settled & (fits | ~self.interpolates), change
 
