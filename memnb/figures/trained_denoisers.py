@@ -51,7 +51,7 @@ def training_figure(history, closed_form):
     Parameters
     ----------
     history : Tensor, shape (rounds, 2, S)
-        As in :class:`memnb.fit.FitResult`.
+        As in :class:`memnb.fit.train.FitResult`.
     closed_form : float
         Cost of the closed form of the same samples.
 
