@@ -113,11 +113,13 @@ def api_page():
         "# API",
         "",
         "The package behind the book. Data flows one way: data, schedules, denoisers, flows, "
-        "endpoints, figures, explorers.",
+        "endpoints, training, figures, explorers.",
         "",
     ]
     for name in (m.name for m in modules):
-        if name.startswith(skipped) or not getattr(importlib.import_module(name), "__all__", []):
+        if name.startswith(skipped) or name.endswith(".__main__"):
+            continue
+        if not getattr(importlib.import_module(name), "__all__", []):
             continue
         lines += [
             f"## {name}",
