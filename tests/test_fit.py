@@ -150,11 +150,12 @@ def test_methods_differ_in_cost_as_they_should():
     samples = trained.draw_samples(data, 0.05, 60, seed=2)
     cost = {}
     for method in ("lagrangian", "weight-decay", "adam"):
-        done = fit(samples, 48, method, rounds=40, seed=1, progress=False)
+        done = fit(samples, 48, method, weight_decay=0.02, rounds=40, seed=1, progress=False)
         cost[method] = float(done.cost)
         assert float(done.residual) <= (1e-2 if method == "weight-decay" else 1e-3)
     assert cost["lagrangian"] <= 1.02 * float(done.closed_form)
-    assert cost["lagrangian"] < cost["weight-decay"] < cost["adam"]
+    # Weight decay buys a lower cost with residuals; plain Adam has no reason to be cheap.
+    assert cost["weight-decay"] < cost["lagrangian"] < cost["adam"] / 1.5
 
 
 def _interrupted(samples, path, monkeypatch, **options):

@@ -257,7 +257,8 @@ def residual_cost_figure(points):
                     "size": 8, "opacity": 0.8},
         )  # fmt: skip
     figure.add_vline(x=1, line={"dash": "dot", "color": "#888888"})
-    figure.update_xaxes(title="cost / cost of the closed form", type="log")
+    ticks = [0.5, 1, 2, 4, 8]
+    figure.update_xaxes(title="cost / cost of the closed form", type="log", tickvals=ticks)
     figure.update_yaxes(
         title="residual rms / σ", type="log", dtick=1, exponentformat="power"
     )  # fmt: skip
@@ -287,6 +288,10 @@ def levels_figure(levels, low):
             showlegend=False, hovertemplate="σ = %{x:.3f}<extra></extra>",
         )  # fmt: skip
     figure.add_vline(x=low, line={"dash": "dot", "color": PALETTE["orange"], "width": 2})
-    figure.update_xaxes(title="noise level σ (low noise to the left of the line)", type="log")
+    figure.update_xaxes(
+        title="noise level σ (low noise to the left of the line)",
+        type="log",
+        tickvals=[0.03, 0.1, 0.3, 1],
+    )
     figure.update_yaxes(title="how the levels are chosen", autorange="reversed")
     return figure.update_layout(height=300)
