@@ -65,6 +65,8 @@ def test_the_linear_model_and_its_direct_transcription_agree():
     found = measure_linear(60, 10, 300, 1)
     assert found["difference"] < 1e-12
     assert all(value > 0 for name, value in found.items() if name != "difference")
+
+
 def test_networks_in_a_batch_end_where_they_end_alone():
     from benchmarks.fit import measure as measure_fit
 
