@@ -4,7 +4,6 @@ r"""The long runs of the chapter on the U-Net transition: ``python -m memnb.tran
 run        what it trains
 ========== ======================================================================================
 digits     small nets on n digits, all for the same number of steps; twice on disjoint digits
-patience   one small net on 128 digits, for longer and longer
 synthetic  small nets on n synthetic images of 8 by 8 pixels, for the same number of steps
 protocol   small nets on synthetic images, 20 epochs in 10 diffusion steps (P2's protocol)
 paper      the same protocol with the network of 12.9 million parameters on 16 by 16 pixels
@@ -31,12 +30,14 @@ from .diffusion import gaussian_noise, make_schedule, sample
 from .images import digits, synthetic_images
 from .marginals import Originals, resample
 from .training import TrainingConfig, train
+from .validation import PROFILES, check_choice, check_integer, check_real
 
 __all__ = [
     "GENERATORS",
     "RULES",
     "RUNS",
     "Job",
+    "check_chapter",
     "config_of",
     "generate",
     "main",
@@ -47,7 +48,7 @@ __all__ = [
 ]
 
 CHAPTER = "06-unet-transition"
-ON_DIGITS = ("digits", "patience", "live")
+ON_DIGITS = ("digits", "live")
 KEEP_WEIGHTS = ("n8-a-s0", "n1500-a-s0")  # of digits: half a megabyte each, in float16
 SAMPLE_STEPS = (5, 10, 25, 50)  # of DDIM
 NOISE_SEEDS = (1, 2, 3, 4)
@@ -63,7 +64,7 @@ PROTOCOL = TrainingConfig(
 
 
 class Job(tuple):
-    """One network of a run: (run, n, variant), variant a half, a schedule or a number of steps."""
+    """One network of a run: (run, n, variant), variant a half of the digits or a schedule."""
 
     __slots__ = ()
 
@@ -87,7 +88,6 @@ DIGIT_SETS = ("8a", "8b", "64a", "750a", "1500a", "64b", "750b", "256a", "32a", 
 
 RUNS = {
     "digits": [Job("digits", int(name[:-1]), name[-1], 0) for name in DIGIT_SETS],
-    "patience": [Job("patience", 128, str(steps), 0) for steps in (500, 1000, 4000, 8000)],
     "synthetic": [
         Job("synthetic", n, "cosine", seed) for seed in range(3) for n in (10, 30, 100, 300, 1000)
     ],
@@ -98,8 +98,9 @@ RUNS = {
         for schedule in ("paper", "cosine")
     ],
     "paper": [
-        *(Job("paper", n, "paper", seed) for seed in range(3) for n in (10, 30, 100)),
-        *(Job("paper", n, "paper", 0) for n in (300, 1000, 3000, 10000)),
+        *(Job("paper", n, "paper", 0) for n in (10, 30, 100, 300)),
+        *(Job("paper", n, "paper", seed) for seed in (1, 2) for n in (10, 30, 100)),
+        *(Job("paper", n, "paper", 0) for n in (1000, 3000, 10000)),
     ],
     "live": [Job("live", 4, "a", 0)],
 }  # fmt: skip
@@ -120,8 +121,6 @@ def config_of(job):
     if job.run == "digits":
         # Two networks on disjoint digits also start from different weights
         return replace(DIGITS, seed=2 * job.seed + (job.variant == "b"))
-    if job.run == "patience":
-        return replace(DIGITS, steps=int(job.variant), seed=job.seed)
     if job.run == "synthetic":
         return replace(SYNTHETIC, seed=job.seed)
     if job.run == "live":
@@ -183,6 +182,34 @@ def run_job(job, workdir, device="cpu"):
     return torch.load(done, weights_only=True)
 
 
+def check_chapter(theta, n_live, n_draws, seed, profile):
+    r"""Check the parameters of the chapter, before any work.
+
+    Parameters
+    ----------
+    theta : float
+        Threshold on :math:`d_1 / d_2`, in (0, 1].
+    n_live : int
+        Number of synthetic images that a network of the run ``protocol`` has.
+    n_draws : int
+        Number of draws of images, at least 2.
+    seed : int
+        One of the seeds of that run, 0 to 4.
+    profile : {"quick", "paper"}
+        Size of the experiments.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is not allowed; the message names it.
+    """
+    check_real("theta", theta, 0, 1, open_low=True)
+    check_choice("n_live", n_live, tuple(sorted({job.n for job in RUNS["protocol"]})))
+    check_integer("n_draws", n_draws, 2)
+    check_integer("seed", seed, 0, max(job.seed for job in RUNS["protocol"]))
+    check_choice("profile", profile, PROFILES)
+
+
 def originals(image_size):
     """Draws of synthetic original images for each of ``RULES``, from a pool of 10,000."""
     pool = synthetic_images(N_POOL, image_size, seed=99)
@@ -224,18 +251,29 @@ def metric_rows(job, generated, drawn):
     return torch.tensor(rows, dtype=torch.float64).reshape(3, 3, 4)
 
 
-def _metric():
-    """The run ``metric``: its arrays, and a name for each row of the table."""
-    table, jobs = [], []
+def _metric(workdir):
+    """The run ``metric``: its table, and the place of each row's network in ``RUNS``."""
+    folder = workdir / "metric"
+    folder.mkdir(parents=True, exist_ok=True)
+    table, jobs, seconds = [], [], 0.0
     runs = ("synthetic", "protocol", "paper")
     for run in (r for r in runs if results.where(f"{CHAPTER}/{r}")[0].is_file()):
         arrays, _ = results.load(f"{CHAPTER}/{run}")
         there = [job for job in RUNS[run] if f"{job.key}-images" in arrays]
         drawn = originals(16 if run == "paper" else 8)
         for job in tqdm(there, desc=f"metric of {run}", unit="net"):
-            table.append(metric_rows(job, arrays[f"{job.key}-images"].float(), drawn))
+            done = folder / f"{run}-{job.key}.pt"
+            if not done.is_file():
+                began = time.monotonic()
+                rows = metric_rows(job, arrays[f"{job.key}-images"].float(), drawn)
+                found = {"rows": rows, "seconds": time.monotonic() - began}
+                torch.save(found, done.with_suffix(".tmp"))
+                done.with_suffix(".tmp").replace(done)
+            found = torch.load(done, weights_only=True)
+            table.append(found["rows"])
+            seconds += found["seconds"]
             jobs.append([list(RUNS).index(run), RUNS[run].index(job)])
-    return {"table": torch.stack(table), "jobs": torch.tensor(jobs)}
+    return {"table": torch.stack(table), "jobs": torch.tensor(jobs)}, seconds
 
 
 def main(arguments=None):
@@ -249,9 +287,8 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     if options.run == "metric":
-        began = time.monotonic()
-        arrays, parameters = _metric(), {"n_simulations": N_SIMULATIONS, "n_pool": N_POOL}
-        seconds = time.monotonic() - began
+        arrays, seconds = _metric(options.workdir)
+        parameters = {"n_simulations": N_SIMULATIONS, "n_pool": N_POOL}
     else:
         arrays, parameters = _trained(options)
         seconds = sum(parameters["seconds"].values())
@@ -274,6 +311,8 @@ def _trained(options):
     if options.partial:
         folder = options.workdir / options.run
         jobs = [job for job in jobs if (folder / f"{job.key}.pt").is_file()]
+    if not jobs:
+        raise SystemExit(f"no network of the run {options.run!r} is in {options.workdir}")
     arrays, seconds = {}, {}
     for job in tqdm(jobs, desc=options.run, unit="net"):
         found = run_job(job, options.workdir, options.device)

@@ -212,6 +212,8 @@ BAD = [
     ({"threshold": 0}, "threshold must be in (0, inf), got 0"),
     ({"norm": "l1"}, "norm must be one of 'l2', 'linf', got 'l1'"),
     ({"opening": 1.0}, "opening must be in (0, 1), got 1"),
+    ({"theta": 1.5}, "theta must be in (0, 1], got 1.5"),
+    ({"n_live": 7}, "n_live must be one of 10, 30, 100, 300, 1000, got 7"),
     ({"profile": "fast"}, "profile must be one of 'quick', 'paper', got 'fast'"),
 ]
 

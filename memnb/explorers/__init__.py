@@ -6,6 +6,7 @@ from memnb.explorers import (
     score_flow,
     simplex_data,
     trained_denoisers,
+    unet_transition,
 )
 from memnb.explorers.base import Axis, Explorer
 
@@ -17,4 +18,5 @@ ALL = {
     **simplex_data.EXPLORERS,
     **trained_denoisers.EXPLORERS,
     **linear_model.EXPLORERS,
+    **unet_transition.EXPLORERS,
 }

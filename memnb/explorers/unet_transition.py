@@ -1,0 +1,199 @@
+r"""Explorers of the chapter on the U-Net transition.
+
+What networks generated is read from the results of long runs, so that a slider only looks up and
+measures. :class:`LiveTraining` is the exception: in JupyterLab it trains a small network.
+"""
+
+import torch
+
+from memnb import trained, transition
+from memnb.diffusion import gaussian_noise, make_schedule, sample
+from memnb.explorers.base import Axis, Explorer
+from memnb.figures import unet_transition as figures
+from memnb.figures.style import escape, is_static
+from memnb.neighbors import THRESHOLD, agreement, nearest_neighbors
+from memnb.training import train
+
+__all__ = ["EXPLORERS", "LiveTraining", "copies", "figure_four", "two_networks"]
+
+COLUMNS = 10
+THIRD = round(THRESHOLD, 3)
+
+
+def _labels(near_name="nearest training"):
+    return ("generated", near_name)
+
+
+def copies():
+    """Generated digits over their nearest training digits.
+
+    Returns
+    -------
+    Explorer
+        Sliders: number of training images ``n``, DDIM ``steps``, ``threshold`` and ``seed``.
+    """
+
+    def frame(n, steps, threshold, seed):
+        training = trained.training_digits(n)
+        x = trained.digit_images(n, "a", steps, seed)
+        near = nearest_neighbors(x, training)
+        memorized = near.memorized(threshold)
+        shown = slice(0, COLUMNS)
+        share = 100 * memorized.double().mean().item()
+        note = f"copies among the 64 images of this seed: {share:.0f} %"
+        rows = (x[shown], training[near.index[shown]])
+        return figures.gallery_figure(rows, _labels(), memorized[shown], note)
+
+    sizes = trained.digit_sizes()
+    axes = (
+        Axis("n", "training images n", sizes, 64),
+        Axis("steps", "diffusion steps", transition.SAMPLE_STEPS, 25, (5, 25, 50)),
+        Axis("threshold", "threshold θ", (0.1, 0.2, THIRD, 0.5, 0.7), THIRD, (0.1, THIRD, 0.7)),
+        Axis("seed", "seed of the noise", transition.NOISE_SEEDS, 1, (1, 4)),
+    )
+    alt = (
+        "Ten generated digits over the nearest training digit of each, with a mark that says copy "
+        "or new. With few training images the two rows are the same; with many they differ."
+    )
+    return Explorer(frame, axes, alt, "Copies or new images?")
+
+
+def two_networks():
+    """Images of two networks that were trained on disjoint digits, from the same noise.
+
+    Returns
+    -------
+    Explorer
+        Sliders: number of training images ``n``, DDIM ``steps`` and ``seed``.
+    """
+
+    def frame(n, steps, seed):
+        a, b = (trained.digit_images(n, half, steps, seed) for half in "ab")
+        paired, shuffled = (v.mean().item() for v in agreement(a, b))
+        note = f"similarity {paired:.2f}, of shuffled pairs {shuffled:.2f}"
+        rows = (a[:COLUMNS], b[:COLUMNS])
+        return figures.gallery_figure(rows, ("network A", "network B"), None, note)
+
+    axes = (
+        Axis("n", "training images n, each", trained.digit_sizes("ab"), 8),
+        Axis("steps", "diffusion steps", transition.SAMPLE_STEPS, 25, (5, 25, 50)),
+        Axis("seed", "seed of the noise", transition.NOISE_SEEDS, 1, (1, 2, 4)),
+    )
+    alt = (
+        "Ten digits of one network over ten of another, made from the same noise. With few "
+        "training images they have nothing in common; with many most pairs are the same digit."
+    )
+    return Explorer(frame, axes, alt, "Two networks, disjoint data, the same noise")
+
+
+PROTOCOLS = {
+    "20 epochs, paper's schedule": ("protocol", "paper"),
+    "20 epochs, cosine": ("protocol", "cosine"),
+    "1000 steps, cosine": ("synthetic", "cosine"),
+}
+
+
+def figure_four():
+    """The paper's figure 4 under three ways of training and three ways of measuring.
+
+    Returns
+    -------
+    Explorer
+        Sliders: ``training`` and ``rule``.
+    """
+
+    def frame(training, rule):
+        run, schedule = PROTOCOLS[training]
+        panels = {}
+        names = {"network": "U-Net", "perfect": "perfect", "copier": "copier"}
+        for generator, title in names.items():
+            found = trained.transition(run, schedule, rule, generator)
+            panels[title] = {
+                "n": found["n"], "p": found["p"], "e_og": trained.scaled(found["e_og"])
+            }  # fmt: skip
+        return figures.transition_figure(panels)
+
+    axes = (
+        Axis("training", "training", tuple(PROTOCOLS), "20 epochs, paper's schedule"),
+        Axis("rule", "images in a draw", tuple(transition.RULES), next(iter(transition.RULES))),
+    )
+    alt = (
+        "Probability that delta is positive and scaled distance to the original images, against n, "
+        "for the U-Net, for a generator that is perfect and for one that only copies."
+    )
+    return Explorer(frame, axes, alt, "Figure 4, with two controls")
+
+
+class LiveTraining:
+    """A button that trains a small network on a few digits, with a progress bar.
+
+    It trains as the run ``live`` does; on the website, where nothing can train, it is a sentence.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Numbers of training images to choose from.
+    steps : int, optional
+        Number of training steps; those of the run ``live`` if not given.
+    """
+
+    def __init__(self, sizes=(2, 4, 8, 16, 64), steps=None):
+        from dataclasses import replace
+
+        self.sizes = tuple(sizes)
+        self.config = transition.LIVE if steps is None else replace(transition.LIVE, steps=steps)
+
+    def figure(self, n, on_step=None):
+        """Train on n digits; the generated images over their nearest training images."""
+        training = transition.training_images(transition.Job("live", n, "a", 0))
+        net, _ = train(training, self.config, progress=False, on_step=on_step)
+        x = (sample(net, make_schedule(), gaussian_noise(64, 8, 1), n_steps=25) + 1) / 2
+        x = x.clamp(0, 1)
+        near = nearest_neighbors(x, training)
+        memorized = near.memorized()
+        note = f"copies: {100 * memorized.double().mean().item():.0f} %"
+        rows = (x[:COLUMNS], training[near.index[:COLUMNS]])
+        return figures.gallery_figure(rows, _labels(), memorized[:COLUMNS], note)
+
+    def widget(self):
+        """The button, its progress bar and the images, for JupyterLab."""
+        import ipywidgets
+        import plotly.graph_objects as go
+
+        size = ipywidgets.SelectionSlider(options=self.sizes, description="digits n")
+        button = ipywidgets.Button(description="Train", icon="play")
+        bar = ipywidgets.IntProgress(min=0, max=self.config.steps, description="step")
+        empty = figures.gallery_figure(
+            (torch.zeros(COLUMNS, 1, 8, 8),) * 2, _labels(), torch.zeros(COLUMNS, dtype=torch.bool)
+        )
+        live = go.FigureWidget(empty)
+
+        def on_step(step, total):
+            if step % 10 == 0 or step == total:
+                bar.value = step
+
+        def click(_button):
+            button.disabled = True
+            try:
+                new = self.figure(size.value, on_step)
+                with live.batch_update():
+                    for old, trace in zip(live.data, new.data, strict=True):
+                        old.update(trace.to_plotly_json(), overwrite=True)
+                    live.layout.update(new.layout.to_plotly_json(), overwrite=True)
+            finally:
+                button.disabled = False
+
+        button.on_click(click)
+        return ipywidgets.VBox([ipywidgets.HBox([size, button, bar]), live])
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        text = (
+            "In JupyterLab (make lab) there is a button here that trains a small network on a few "
+            "digits, in some seconds, and shows what it generates."
+        )
+        if is_static():
+            return {"text/html": f"<p><em>{escape(text)}</em></p>", "text/plain": text}
+        return self.widget()._repr_mimebundle_()
+
+
+EXPLORERS = {"copies": copies, "two-networks": two_networks, "figure-four": figure_four}

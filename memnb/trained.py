@@ -1,0 +1,211 @@
+"""What the networks of the long runs generated, as the chapter on the U-Net transition reads it.
+
+The runs themselves are described in :mod:`memnb.transition`; their arrays are checked by
+:func:`memnb.results.load`. Nothing here trains.
+"""
+
+import math
+from functools import cache
+
+import torch
+
+from . import results
+from .diffusion import make_schedule
+from .images import digits
+from .transition import (
+    CHAPTER,
+    GENERATORS,
+    NOISE_SEEDS,
+    PER_SEED,
+    RULES,
+    RUNS,
+    SAMPLE_STEPS,
+    Job,
+    config_of,
+)
+from .unet import UNet
+from .validation import check_choice
+
+__all__ = [
+    "digit_images",
+    "digit_network",
+    "digit_sizes",
+    "half_point",
+    "load",
+    "scaled",
+    "training_digits",
+    "transition",
+]
+
+
+@cache
+def load(run):
+    """Arrays of a run by name: see :func:`memnb.results.load`."""
+    return results.load(f"{CHAPTER}/{run}")[0]
+
+
+@cache
+def digit_sizes(halves="a"):
+    """The n for which a network was trained on each of these halves, in order."""
+    arrays = load("digits")
+    sizes = {job.n for job in RUNS["digits"]}
+
+    def there(n):
+        return all(f"n{n}-{half}-s0-loss" in arrays for half in halves)
+
+    return tuple(sorted(filter(there, sizes)))
+
+
+@cache
+def _subset(n, half):
+    return digits().subset(n, int(half == "b"))
+
+
+def training_digits(n, half="a"):
+    """The digits that the network of this n and half was trained on, shape (n, 1, 8, 8)."""
+    check_choice("n", n, digit_sizes(half))
+    return _subset(n, half)
+
+
+@cache
+def digit_images(n, half="a", n_steps=25, noise_seed=None):
+    """Digits that a network generated from the same noise as all others, by DDIM.
+
+    Parameters
+    ----------
+    n : int
+        Number of training images, one of :func:`digit_sizes`.
+    half : {"a", "b"}
+        Which half of the digits it was trained on.
+    n_steps : {5, 10, 25, 50}
+        Number of DDIM steps.
+    noise_seed : {1, 2, 3, 4}, optional
+        Only the 64 images from this noise; all 256 if not given.
+
+    Returns
+    -------
+    Tensor of float32, shape (256 or 64, 1, 8, 8)
+        Values in [0, 1], multiples of 1/255.
+
+    Raises
+    ------
+    ValueError
+        If there is no such network, or no such images of it.
+    """
+    check_choice("half", half, ("a", "b"))
+    check_choice("n", n, digit_sizes(half))
+    check_choice("n_steps", n_steps, SAMPLE_STEPS)
+    x = load("digits")[f"n{n}-{half}-s0-ddim{n_steps}"].float() / 255
+    if noise_seed is None:
+        return x
+    k = NOISE_SEEDS.index(check_choice("noise_seed", noise_seed, NOISE_SEEDS))
+    return x[k * PER_SEED : (k + 1) * PER_SEED]
+
+
+def digit_network(n):
+    """A network on digits with the weights that were kept, in float16, and its schedule.
+
+    Parameters
+    ----------
+    n : int
+        8 or 1500.
+
+    Returns
+    -------
+    net : UNet
+    schedule : DiffusionSchedule
+    """
+    arrays = load("digits")
+    kept = [int(k.split("-")[0][1:]) for k in arrays if k.endswith("-weights")]
+    check_choice("n", n, tuple(sorted(kept)))
+    config = config_of(Job("digits", n, "a", 0))
+    net = UNet(config.size, 8, config.seed)
+    flat = arrays[f"n{n}-a-s0-weights"].float()
+    names = list(net.state_dict())
+    parts = flat.split([net.state_dict()[name].numel() for name in names])
+    shapes = [net.state_dict()[name].shape for name in names]
+    state = {k: p.reshape(s) for k, p, s in zip(names, parts, shapes, strict=True)}
+    net.load_state_dict(state)
+    return net.eval(), make_schedule(config.schedule, config.diffusion_steps)
+
+
+def transition(run, variant, rule, generator="network"):
+    r"""Figure 4 of one run: P(Δ > 0) and distances against n, with errors over seeds.
+
+    Parameters
+    ----------
+    run : {"synthetic", "protocol", "paper"}
+    variant : {"cosine", "paper"}
+        The schedule.
+    rule : str
+        One of :data:`memnb.transition.RULES`.
+    generator : {"network", "perfect", "copier"}
+        Whose images.
+
+    Returns
+    -------
+    dict
+        ``n``: list of int; ``seeds``: how many for each n; ``p``, ``e_og``, ``e_tg``, ``delta``:
+        pairs of tensors, means over seeds and their standard errors. With a single seed the error
+        of P is that of its draws, and those of the distances are 0. ``each``: the same four names
+        to tensors (seeds, n), for the seeds that have every n.
+    """
+    check_choice("run", run, ("synthetic", "protocol", "paper"))
+    check_choice("rule", rule, tuple(RULES))
+    check_choice("generator", generator, GENERATORS)
+    table, where = load("metric")["table"], load("metric")["jobs"]
+    run_index = list(RUNS).index(run)
+    rows = {}
+    for row, (r, j) in zip(table, where.tolist(), strict=True):
+        job = RUNS[run][j] if r == run_index else None
+        if job is not None and job.variant == variant:
+            picked = row[GENERATORS.index(generator), list(RULES).index(rule)]
+            rows.setdefault(job.n, []).append(picked)
+    sizes = sorted(rows)
+    found = {"n": sizes, "seeds": [len(rows[n]) for n in sizes], "each": {}}
+    whole = min(found["seeds"], default=0)
+    for k, name in enumerate(("p", "e_tg", "e_og", "delta")):
+        values = [torch.stack(rows[n])[:, k] for n in sizes]
+        means = torch.stack([v.mean() for v in values])
+        errors = torch.stack([_error(v, name) for v in values])
+        found[name] = (means, errors)
+        found["each"][name] = torch.stack([v[:whole] for v in values], dim=1)
+    return found
+
+
+def _error(values, name, draws=60):
+    if len(values) > 1:
+        return values.std() / math.sqrt(len(values))
+    p = values[0]
+    return (p * (1 - p) / draws).sqrt() if name == "p" else torch.zeros_like(p)
+
+
+def scaled(pair):
+    """Values and errors divided by the first value, that of the smallest n."""
+    values, errors = pair
+    return values / values[0], errors / values[0]
+
+
+def half_point(n, values):
+    """Where a curve has gone half of its way from its first to its last value, for the first time.
+
+    Parameters
+    ----------
+    n : sequence of int, length K
+    values : Tensor, shape (K,)
+
+    Returns
+    -------
+    float
+        Between two n by straight lines over log n.
+
+    Examples
+    --------
+    >>> round(half_point([10, 100, 1000], torch.tensor([0.0, 1.0, 1.0])), 1)
+    31.6
+    """
+    share = (values - values[0]) / (values[-1] - values[0])
+    k = int((share >= 0.5).nonzero()[0])
+    low, high = math.log(n[k - 1]), math.log(n[k])
+    part = (0.5 - share[k - 1]) / (share[k] - share[k - 1])
+    return math.exp(low + float(part) * (high - low))
