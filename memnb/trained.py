@@ -162,6 +162,8 @@ def transition(run, variant, rule, generator="network"):
             picked = row[GENERATORS.index(generator), list(RULES).index(rule)]
             rows.setdefault(job.n, []).append(picked)
     sizes = sorted(rows)
+    if not sizes:
+        raise ValueError(f"run {run!r} with schedule {variant!r} has no network in the results")
     found = {"n": sizes, "seeds": [len(rows[n]) for n in sizes], "each": {}}
     whole = min(found["seeds"], default=0)
     for k, name in enumerate(("p", "e_tg", "e_og", "delta")):

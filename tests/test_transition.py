@@ -175,5 +175,7 @@ def test_errors():
         trained.digit_network(64)
     with pytest.raises(ValueError, match="rule must be one of"):
         trained.transition("paper", "paper", "some rule")
+    with pytest.raises(ValueError, match="run 'synthetic' with schedule 'paper' has no network"):
+        trained.transition("synthetic", "paper", next(iter(RULES)))
     with pytest.raises(SystemExit):
         transition.main(["nothing"])

@@ -16,12 +16,9 @@ from memnb.training import train
 
 __all__ = ["EXPLORERS", "LiveTraining", "copies", "figure_four", "two_networks"]
 
-COLUMNS = 10
+COLUMNS = 8
+LABELS = ("made", "nearest")  # short: they take width from the images on a phone
 THIRD = round(THRESHOLD, 3)
-
-
-def _labels(near_name="nearest training"):
-    return ("generated", near_name)
 
 
 def copies():
@@ -40,9 +37,9 @@ def copies():
         memorized = near.memorized(threshold)
         shown = slice(0, COLUMNS)
         share = 100 * memorized.double().mean().item()
-        note = f"copies among the 64 images of this seed: {share:.0f} %"
+        note = f"copies among all 64: {share:.0f} %"
         rows = (x[shown], training[near.index[shown]])
-        return figures.gallery_figure(rows, _labels(), memorized[shown], note)
+        return figures.gallery_figure(rows, LABELS, memorized[shown], note)
 
     sizes = trained.digit_sizes()
     axes = (
@@ -52,7 +49,7 @@ def copies():
         Axis("seed", "seed of the noise", transition.NOISE_SEEDS, 1, (1, 4)),
     )
     alt = (
-        "Ten generated digits over the nearest training digit of each, with a mark that says copy "
+        "Eight generated digits over the nearest training digit of each, with a mark that says copy "
         "or new. With few training images the two rows are the same; with many they differ."
     )
     return Explorer(frame, axes, alt, "Copies or new images?")
@@ -70,9 +67,9 @@ def two_networks():
     def frame(n, steps, seed):
         a, b = (trained.digit_images(n, half, steps, seed) for half in "ab")
         paired, shuffled = (v.mean().item() for v in agreement(a, b))
-        note = f"similarity {paired:.2f}, of shuffled pairs {shuffled:.2f}"
+        note = f"similarity {paired:.2f}, shuffled {shuffled:.2f}"
         rows = (a[:COLUMNS], b[:COLUMNS])
-        return figures.gallery_figure(rows, ("network A", "network B"), None, note)
+        return figures.gallery_figure(rows, ("net A", "net B"), None, note)
 
     axes = (
         Axis("n", "training images n, each", trained.digit_sizes("ab"), 8),
@@ -80,7 +77,7 @@ def two_networks():
         Axis("seed", "seed of the noise", transition.NOISE_SEEDS, 1, (1, 2, 4)),
     )
     alt = (
-        "Ten digits of one network over ten of another, made from the same noise. With few "
+        "Eight digits of one network over eight of another, made from the same noise. With few "
         "training images they have nothing in common; with many most pairs are the same digit."
     )
     return Explorer(frame, axes, alt, "Two networks, disjoint data, the same noise")
@@ -153,7 +150,7 @@ class LiveTraining:
         memorized = near.memorized()
         note = f"copies: {100 * memorized.double().mean().item():.0f} %"
         rows = (x[:COLUMNS], training[near.index[:COLUMNS]])
-        return figures.gallery_figure(rows, _labels(), memorized[:COLUMNS], note)
+        return figures.gallery_figure(rows, LABELS, memorized[:COLUMNS], note)
 
     def widget(self):
         """The button, its progress bar and the images, for JupyterLab."""
@@ -164,7 +161,7 @@ class LiveTraining:
         button = ipywidgets.Button(description="Train", icon="play")
         bar = ipywidgets.IntProgress(min=0, max=self.config.steps, description="step")
         empty = figures.gallery_figure(
-            (torch.zeros(COLUMNS, 1, 8, 8),) * 2, _labels(), torch.zeros(COLUMNS, dtype=torch.bool)
+            (torch.zeros(COLUMNS, 1, 8, 8),) * 2, LABELS, torch.zeros(COLUMNS, dtype=torch.bool)
         )
         live = go.FigureWidget(empty)
 

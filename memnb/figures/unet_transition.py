@@ -104,9 +104,8 @@ def gallery_figure(rows, labels, memorized=None, note=""):
             showlegend=memorized is not None, cliponaxis=False,
         )  # fmt: skip
     figure.update_xaxes(title={"text": note, "standoff": 12})
-    height = 110 + len(rows) * 95
-    figure.update_layout(height=height, margin={"l": 110, "r": 10, "t": 40, "b": 50})
-    figure.update_layout(meta={"narrow_margin": {"l": 78}})
+    height = 100 + len(rows) * 85
+    figure.update_layout(height=height, margin={"l": 70, "r": 10, "t": 30, "b": 50})
     return figure
 
 
@@ -237,7 +236,7 @@ def transition_figure(panels):
         figure.add_hline(
             y=0.5, line={"color": NEUTRAL, "width": 1, "dash": "dot"}, row=1, col=column
         )
-    figure.update_xaxes(type="log", title="training images n", dtick=1)
+    figure.update_xaxes(type="log", title="n", dtick=1)
     figure.update_yaxes(title="P(Δ > 0), scaled E_OG", col=1)
     figure.update_layout(legend={"y": 1.12})
     return figure
@@ -316,7 +315,7 @@ def coefficient_figure(groups):
                 x=value, line={"color": NEUTRAL, "width": 1, "dash": "dot"}, row=1, col=column
             )
     figure.update_layout(bargap=0.05)
-    figure.update_xaxes(title="coefficient")
+    figure.update_xaxes(title="coefficient", tickvals=[0, 1])
     figure.update_yaxes(title="share of coefficients", col=1)
     return figure
 
