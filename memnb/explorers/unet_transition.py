@@ -49,8 +49,8 @@ def copies():
         Axis("seed", "seed of the noise", transition.NOISE_SEEDS, 1, (1, 4)),
     )
     alt = (
-        "Eight generated digits over the nearest training digit of each, with a mark that says copy "
-        "or new. With few training images the two rows are the same; with many they differ."
+        "Eight generated digits over the nearest training digit of each, with a mark that says "
+        "copy or new. With few training images the two rows are the same; with many they differ."
     )
     return Explorer(frame, axes, alt, "Copies or new images?")
 
