@@ -58,9 +58,12 @@ class TrainingConfig:
     seed : int
         Seed of the weights and of all draws.
     precision : {"float32", "bfloat16", "float16"}
-        Of the network's matrix products (autocast); float16 needs CUDA and scales its gradients.
+        Of the network's matrix products (autocast); float16 needs CUDA and scales its gradients. On
+        a CPU with bfloat16 units a step of the ``"paper"`` size takes about 0.6 of the time in
+        bfloat16, and one of the ``"small"`` size half as much again.
     compile : bool
-        Run the network through ``torch.compile``.
+        Run the network through ``torch.compile``. On a CPU it is no faster, and compiling takes
+        half a minute.
     device : str
         ``"cpu"``, ``"cuda"`` or ``"cuda:0"`` and so on; nothing chooses it for you.
 
