@@ -4,7 +4,8 @@ Images are tensors (n, 1, S, S) with values in [0, 1]. The network sees them as 
 
 References
 ----------
-Synthetic images: P2, Section 4, arXiv:2411.17807. Digits: E. Alpaydin and C. Kaynak, *Optical
+Synthetic images: P2 (*On the Onset of Memorization to Generalization Transition in
+Diffusion Models*, ICLR 2025 submission), Section 4. Digits: E. Alpaydin and C. Kaynak, *Optical
 Recognition of Handwritten Digits*, UCI Machine Learning Repository 1998, doi:10.24432/C50P49, as
 bundled with scikit-learn.
 """

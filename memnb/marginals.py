@@ -23,7 +23,8 @@ is here for comparison: kernels of width :math:`\sigma/100` fall between points
 
 References
 ----------
-P2, arXiv:2411.17807, and its author's script at
+P2 (*On the Onset of Memorization to Generalization Transition in Diffusion Models*, ICLR 2025
+submission), Section 4, and its author's script at
 https://github.com/I-Halder/a-solvable-generative-model-with-a-linear-one-step-denoiser.
 """
 

@@ -112,7 +112,7 @@ def figure_four():
 
     axes = (
         Axis("training", "training", tuple(PROTOCOLS), "20 epochs, paper's schedule"),
-        Axis("rule", "images in a draw", tuple(transition.RULES), next(iter(transition.RULES))),
+        Axis("rule", "images", tuple(transition.RULES), next(iter(transition.RULES))),
     )
     alt = (
         "Probability that delta is positive and scaled distance to the original images, against n, "
