@@ -10,7 +10,7 @@ from memnb.endpoints import CLASSES, classify
 from memnb.explorers.base import Axis, Explorer
 from memnb.figures import score_flow as bars
 from memnb.figures import trained_denoisers as figures
-from memnb.figures.style import escape, is_static
+from memnb.figures.style import is_static
 from memnb.fit import METHODS, draw_samples, fit
 from memnb.fit.runs import CHAPTER, Flows, exact_endpoints
 
@@ -130,7 +130,7 @@ class Retrain:
     def _repr_mimebundle_(self, include=None, exclude=None):
         if is_static():
             text = "In JupyterLab a button here trains the small network again, with other points."
-            return {"text/html": f"<p><em>{escape(text)}</em></p>", "text/plain": text}
+            return {"text/markdown": f"*{text}*", "text/plain": text}
         return self.widget()._repr_mimebundle_()
 
 
