@@ -20,8 +20,7 @@ zero and the network minimizes the penalized problem.
 ``"weight-decay"`` with :math:`\lambda > 0`, ``"adam"`` with :math:`\lambda = 0`, and ``"dropout"``
 with :math:`\lambda = 0` and hidden values dropped. arXiv:2506.19031 gives :math:`\lambda = 0.25` at
 M = 500 and not the convention. Here losses are summed over samples, so that :math:`\lambda` has to
-grow with M for the same balance; the decoupled decay of AdamW, with the same number, memorizes like
-plain Adam.
+grow with M for the same balance.
 
 The same method from the Lagrangian library ``cooper`` reached the same residual and cost at
 d = 10 in about three times the time, for one network at a time; hence the loop below.
