@@ -41,10 +41,23 @@ import torch
 from .data import TrainingSet
 from .validation import NORMS, check_choice, check_integer, check_real
 
-__all__ = ["CLASSES", "Endpoints", "classify", "count_endpoints"]
+__all__ = ["CLASSES", "Endpoints", "classify", "count_endpoints", "standard_error"]
 
 MAX_LISTED = 12  # edges; beyond that there are too many sums to list
 CLASSES = ("training", "virtual", "boundary", "interior", "outside")
+
+
+def standard_error(p, n):
+    r"""Half-width of the one-sigma Wilson interval of a fraction p of n points.
+
+    It is :math:`\sqrt{p(1-p)/n + 1/(4n^2)} / (1 + 1/n)`, which stays positive at p = 0 and p = 1.
+
+    Examples
+    --------
+    >>> round(standard_error(0.5, 100), 3), standard_error(0.0, 100) > 0
+    (0.05, True)
+    """
+    return (p * (1 - p) / n + 0.25 / n**2) ** 0.5 / (1 + 1 / n)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,16 +89,13 @@ class Endpoints:
         Returns
         -------
         dict
-            Maps a class to ``(p, se)``. The error is the half-width of the one-sigma Wilson
-            interval, :math:`\sqrt{p(1-p)/n + 1/(4n^2)} / (1 + 1/n)`, which stays positive at
-            p = 0 and p = 1.
+            Maps a class to ``(p, se)``, see :func:`standard_error`.
         """
         n = self.labels.numel()
         result = {}
         for name, count in self.counts().items():
             p = count / n
-            se = (p * (1 - p) / n + 0.25 / n**2) ** 0.5 / (1 + 1 / n)
-            result[name] = (p, se)
+            result[name] = (p, standard_error(p, n))
         return result
 
 

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import torch
 from plotly.subplots import make_subplots
 
-from memnb.endpoints import CLASSES
+from memnb.endpoints import CLASSES, standard_error
 from memnb.figures.style import CLASS_COLORS, CLASS_SYMBOLS, PALETTE, compact
 
 __all__ = [
@@ -166,7 +166,7 @@ def stable_sums_figure(shares):
     return figure
 
 
-def against_n_figure(counts, panels):
+def against_n_figure(counts, panels, n_starts):
     r"""Fractions of endpoint classes against the number of training points, with error bars.
 
     Parameters
@@ -176,6 +176,8 @@ def against_n_figure(counts, panels):
     panels : dict
         Title to a pair (trained, exact) of lists, one entry for each N, of what
         :meth:`memnb.endpoints.Endpoints.fractions` returns.
+    n_starts : int
+        Starts behind each fraction, for the error of the sum of the classes shown as "other".
 
     Returns
     -------
@@ -185,7 +187,7 @@ def against_n_figure(counts, panels):
     for column, pair in enumerate(panels.values(), 1):
         for name, series, dash in zip(("trained", "exact"), pair, ("solid", "dash"), strict=True):
             for kind in (*SHOWN, "other"):
-                told = [_told(fractions, kind) for fractions in series]
+                told = [_told(fractions, kind, n_starts) for fractions in series]
                 p, error = zip(*told, strict=True)
                 color = CLASS_COLORS.get(kind, PALETTE["gray"])
                 symbol = CLASS_SYMBOLS.get(kind, "x")
@@ -202,11 +204,11 @@ def against_n_figure(counts, panels):
     return figure.update_layout(height=500, margin={"b": 160})
 
 
-def _told(fractions, kind):
+def _told(fractions, kind, n_starts):
     if kind in fractions:
         return fractions[kind]
     p = fractions["interior"][0] + fractions["outside"][0]
-    return p, max(fractions["interior"][1], fractions["outside"][1])
+    return p, standard_error(p, n_starts)
 
 
 def methods_figure(panels):

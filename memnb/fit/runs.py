@@ -172,9 +172,10 @@ class Sweep:
         sums = [subsets(data.n_ramps, order) for order in (2, 3)]
         kept = {"distance": [], "stable": [], "cost": [], "closed_form": [], "residual": []}
         for M in self.counts:
-            samples = draw_samples(data, [self.sigma] * self.n_draws, M, self.seed, device=device)
+            # the comparison below is in float64 on the CPU, wherever the networks are trained
+            samples = draw_samples(data, [self.sigma] * self.n_draws, M, self.seed)
             done = fit(
-                samples,
+                draw_samples(data, [self.sigma] * self.n_draws, M, self.seed, device=device),
                 self.width,
                 rounds=self.rounds,
                 steps=self.steps,

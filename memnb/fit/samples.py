@@ -56,6 +56,10 @@ class NoisySamples:
         """The samples, shape (S, N M, d)."""
         return self.inputs[..., :-1]
 
+    def at(self, s):
+        """The samples at noise level number s alone, for one network."""
+        return replace(self, sigma=self.sigma[s : s + 1], inputs=self.inputs[s : s + 1])
+
 
 def draw_samples(training_set, sigma, n_noisy, seed=0, dtype=torch.float32, device="cpu"):
     r"""Draw the training data of S networks.

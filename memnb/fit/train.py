@@ -8,8 +8,8 @@ r"""Train a batch of shallow ReLU denoisers: Augmented Lagrangian, weight decay,
 is solved by minimizing :math:`C + \sum_i (\lambda_i^\top r_i + \tfrac\mu2 \lVert r_i \rVert^2)`
 with Adam while, after every round of 50 steps, :math:`\lambda_i \leftarrow \lambda_i + \mu r_i`.
 The penalty :math:`\mu` stays constant, and decides the result. The network first solves a strongly
-regularized problem and then tightens the fit; a penalty that is large from the start, or grows
-fast, freezes it at a much more expensive interpolant. One that is too small lets it do without
+regularized problem and then tightens the fit; a penalty that is large from the start
+freezes it at a much more expensive interpolant. One that is too small lets it do without
 ramps: a linear h saves about 2 in cost for each ramp and pays about
 :math:`\tfrac\mu2 N M \sigma^2`, its units die, and dead units have no gradient. The default,
 :math:`\mu = \max(200, 6 / (N \sigma^2)) / M` for unit norms, lies between. Where the samples of two
@@ -282,18 +282,22 @@ class Trainer:
             fall = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * done)) / 2
             self.adam.param_groups[0]["lr"] = s["learning_rate"] * fall
             self._gradients(self.dropout)
-            if not math.isfinite(self.residuals.sum()):
-                raise Diverged(
-                    f"a residual is not finite in round {len(self.history) + 1}, step {step + 1}: "
-                    f"try a learning_rate below {s['learning_rate']:g}"
-                )
+            self._check_finite(f"step {step + 1}")
             self.adam.step()
         self._gradients(0.0)  # residuals of the weights as they are now
+        self._check_finite("its end")  # before multipliers and checkpoint take them up
         if self.multipliers is not None:
             ascent = self.mu * self.interpolates.to(self.mu)
             self.multipliers += ascent[:, None, None] * self.residuals
         rms = self.residuals.square().mean(dim=(1, 2)).sqrt()
         self.history.append(torch.stack([rms, self.nets.cost()]).double().cpu())
+
+    def _check_finite(self, where):
+        if not math.isfinite(self.residuals.sum()):
+            raise Diverged(
+                f"a residual is not finite in round {len(self.history) + 1}, {where}: "
+                f"try a learning_rate below {self.settings['learning_rate']:g}"
+            )
 
     def converged(self, residual_tol, settle_tol):
         """Which networks have converged, bool (S,), and the relative changes that decide it."""
