@@ -17,6 +17,15 @@ PAGES = [
     ),
 ]
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
+# The explorers of each chapter, and the sliders they must offer between them
+SLIDERS = {
+    "01-score-flow": (3, {"N", "d", "threshold"}),
+    "02-probability-flow": (2, {"N", "d", "threshold"}),
+    "03-simplex-data": (4, {"N", "d", "threshold"}),
+    "04-trained-denoisers": (1, {"method", "flow", "N", "d", "S", "threshold"}),
+    "05-linear-model": (2, {"n", "d", "N", "T", "lam", "factor", "n_simulations"}),
+    "06-unet-transition": (3, {"n", "steps", "threshold", "seed"}),
+}
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 MAX_PAGE, MAX_DATA = 8e6, 1.5e6
 CONTRAST = """() => {
@@ -105,7 +114,8 @@ def test_page_is_self_contained_and_complete(browser, site_url, page, device):
         assert width <= WIDTHS[device][0]
         if page in CHAPTERS:
             assert view.evaluate("document.querySelectorAll('mjx-container').length") > 20
-            assert view.evaluate("document.querySelectorAll('.memnb-explorer').length") >= 2
+            count, _ = SLIDERS[page.removeprefix("notebooks/")]
+            assert view.evaluate("document.querySelectorAll('.memnb-explorer').length") == count
             unnamed = view.evaluate(
                 "[...document.querySelectorAll('.memnb-plot')]"
                 ".filter((p) => !(p.getAttribute('aria-label') || '').trim()).length"
@@ -191,8 +201,8 @@ def test_every_slider_changes_its_figure_at_both_ends(browser, site_url, page):
                 slider.evaluate(
                     "(s, v) => { s.value = v; s.dispatchEvent(new Event('input')); }", start
                 )
-        endpoints = {"threshold"} if page < "notebooks/04" else set()  # what those are about
-        assert {"N", "d"} | endpoints <= names
+        count, wanted = SLIDERS[page.removeprefix("notebooks/")]
+        assert len(explorers) == count and wanted <= names
         assert visit.complaints == []
         ARTIFACTS.mkdir(parents=True, exist_ok=True)
         latency = {
