@@ -12,9 +12,11 @@ import torch
 from . import results
 from .diffusion import make_schedule
 from .images import digits
+from .marginals import wilson
 from .transition import (
     CHAPTER,
     GENERATORS,
+    N_SIMULATIONS,
     NOISE_SEEDS,
     PER_SEED,
     RULES,
@@ -32,6 +34,7 @@ __all__ = [
     "digit_sizes",
     "half_point",
     "load",
+    "record",
     "scaled",
     "training_digits",
     "transition",
@@ -42,6 +45,11 @@ __all__ = [
 def load(run):
     """Arrays of a run by name: see :func:`memnb.results.load`."""
     return results.load(f"{CHAPTER}/{run}")[0]
+
+
+def record(run):
+    """Parameters of a run: its training configuration, and the seconds of each network."""
+    return results.load(f"{CHAPTER}/{run}")[1]["parameters"]
 
 
 @cache
@@ -146,9 +154,10 @@ def transition(run, variant, rule, generator="network"):
     -------
     dict
         ``n``: list of int; ``seeds``: how many for each n; ``p``, ``e_og``, ``e_tg``, ``delta``:
-        pairs of tensors, means over seeds and their standard errors. With a single seed the error
-        of P is that of its draws, and those of the distances are 0. ``each``: the same four names
-        to tensors (seeds, n), for the seeds that have every n.
+        pairs of tensors, means over seeds and their standard errors over seeds. With a single seed
+        the error of P is that of its draws (Wilson), which is too small: draws from one training
+        set and one network are not independent. Those of the distances are then 0. ``each``: the
+        same four names to tensors (seeds, n), for the seeds that have every n.
     """
     check_choice("run", run, ("synthetic", "protocol", "paper"))
     check_choice("rule", rule, tuple(RULES))
@@ -175,11 +184,13 @@ def transition(run, variant, rule, generator="network"):
     return found
 
 
-def _error(values, name, draws=60):
+def _error(values, name):
     if len(values) > 1:
         return values.std() / math.sqrt(len(values))
-    p = values[0]
-    return (p * (1 - p) / draws).sqrt() if name == "p" else torch.zeros_like(p)
+    if name != "p":
+        return torch.zeros_like(values[0])
+    count = round(values.item() * N_SIMULATIONS)
+    return torch.tensor(wilson(count, N_SIMULATIONS)[1], dtype=values.dtype)
 
 
 def scaled(pair):

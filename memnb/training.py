@@ -95,7 +95,8 @@ class TrainingConfig:
             raise ValueError(
                 f"give either steps or epochs, got steps={self.steps}, epochs={self.epochs}"
             )
-        check_integer("steps" if self.epochs is None else "epochs", self.steps or self.epochs, 1)
+        name = "steps" if self.epochs is None else "epochs"
+        check_integer(name, getattr(self, name), 1)
         check_integer("batch_size", self.batch_size, 1)
         check_real("lr", self.lr, 0, 1, open_low=True)
         if self.ema is not None:

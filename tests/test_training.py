@@ -180,6 +180,9 @@ def test_errors(images, tmp_path):
         TrainingConfig()
     with pytest.raises(ValueError, match="either steps or epochs, got steps=3, epochs=2"):
         TrainingConfig(steps=3, epochs=2)
+    for name in ("steps", "epochs"):
+        with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+            TrainingConfig(**{name: 0})
     for bad, message in (
         ({"size": "big"}, "size must be one of"),
         ({"schedule": "fast"}, "schedule must be one of 'cosine', 'linear', 'paper', got 'fast'"),
