@@ -91,7 +91,7 @@ def onset(seed=0, most=50):
         Axis("N", "original points N", (50, 100, 1000, 10_000), 10_000, (50, 10_000)),
         Axis("T", "diffusion time T", (0.5, 1.0, 1.5, 2.0), 2.0, (0.5, 2.0)),
         Axis("lam", "noise scale λ", tuple(SCALES), "e⁻⁴", ("e⁻⁶", "e⁻⁴")),
-        Axis("factor", "kernel width, ε n^(1/d) / σ", (0.5, 0.6, 0.7, 0.8, 0.9, 1.0), 1.0,
+        Axis("factor", "kernel width ratio", (0.5, 0.6, 0.7, 0.8, 0.9, 1.0), 1.0,
              (0.5, 1.0)),
         Axis("n_simulations", "simulations", (10, 25, 50), 50, (10, 50)),
     )  # fmt: skip
