@@ -104,7 +104,16 @@ class DiffusionSchedule:
         Returns
         -------
         Tensor, shape (B, ...)
+
+        Raises
+        ------
+        ValueError
+            If a step is outside 0 to T.
         """
+        if t.numel() and not 0 <= t.min() <= t.max() <= self.n_steps:
+            raise ValueError(
+                f"t must be between 0 and {self.n_steps}, got {t.min().item()} to {t.max().item()}"
+            )
         bars = self.alpha_bars.to(x.device)[t].to(x.dtype)
         bars = bars.reshape(-1, *[1] * (x.ndim - 1))
         return bars.sqrt() * x + (1 - bars).sqrt() * noise
@@ -116,10 +125,11 @@ def make_schedule(name="cosine", n_steps=None):
     Parameters
     ----------
     name : {"cosine", "linear", "paper"}
-        ``"paper"``: :math:`\beta` from 1e-4 to 0.02 in 10 equal increments, which leaves
+        ``"paper"``: 10 evenly spaced values of :math:`\beta` from 1e-4 to 0.02, which leaves
         :math:`\bar\alpha_{10} \approx 0.9`: the images never become noise. ``"linear"``: the same
-        two values times 1000/T, so that :math:`\bar\alpha_T` is that of Ho et al.'s thousand steps,
-        about 4e-5, for any T of at least 50. ``"cosine"``: Nichol and Dhariwal's,
+        two ends times 1000/T, which reaches noise for any T of at least 50:
+        :math:`\bar\alpha_T` is 4.0e-5 for Ho et al.'s thousand steps, and smaller for fewer, 2.0e-5
+        for 100 and 7.7e-6 for 50. ``"cosine"``: Nichol and Dhariwal's,
         :math:`\bar\alpha_t \propto \cos^2(\tfrac{\pi}{2} \tfrac{t/T + 0.008}{1.008})`, each beta at
         most 0.999.
     n_steps : int, optional
@@ -206,7 +216,8 @@ def sample(net, schedule, noise, method="ddim", n_steps=None, *, seed=None, clip
         DDPM's :math:`v_t`: :math:`\beta_t`, or that times
         :math:`(1 - \bar\alpha_{t-1}) / (1 - \bar\alpha_t)`.
     batch : int
-        Images in one call of the network.
+        Images in one call of the network. DDPM draws its noise batch after batch, so that what it
+        generates from a seed depends on this number; DDIM's images do not.
 
     Returns
     -------
@@ -216,10 +227,12 @@ def sample(net, schedule, noise, method="ddim", n_steps=None, *, seed=None, clip
     Raises
     ------
     ValueError
-        If the method is unknown, DDIM has more steps than the schedule, or a seed is missing.
+        If the method is unknown, DDIM has more steps than the schedule, a seed is missing, or
+        ``batch`` is below 1.
     """
     check_choice("method", method, METHODS)
     check_choice("variance", variance, ("beta", "posterior"))
+    check_integer("batch", batch, 1)
     if noise.ndim != 4 or noise.shape[1] != 1 or noise.shape[2] != noise.shape[3]:
         raise ValueError(f"noise must have shape (n, 1, S, S), got {tuple(noise.shape)}")
     T = schedule.n_steps

@@ -147,6 +147,11 @@ def test_batches_do_not_matter_and_nothing_is_random_but_the_seed():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.parametrize(("T", "left"), [(50, 7.7e-6), (100, 2.0e-5), (1000, 4.0e-5)])
+def test_the_linear_schedule_leaves_what_its_documentation_says(T, left):
+    assert make_schedule("linear", T).alpha_bars[-1].item() == pytest.approx(left, rel=0.02)
+
+
 def test_errors():
     schedule, x = make_schedule("paper"), gaussian_noise(2, 4, seed=0)
     with pytest.raises(ValueError, match="schedule must be one of 'cosine', 'linear', 'paper'"):
@@ -155,6 +160,11 @@ def test_errors():
         make_schedule("linear", 10)
     with pytest.raises(ValueError, match=r"betas must be in \(0, 1\)"):
         DiffusionSchedule(torch.tensor([0.1, 1.0]))
+    for t in (-1, 11):
+        with pytest.raises(ValueError, match=f"t must be between 0 and 10, got {t} to {t}"):
+            schedule.add_noise(x, torch.tensor([t, t]), x)
+    with pytest.raises(ValueError, match="batch must be at least 1, got 0"):
+        sample(toy, schedule, x, batch=0)
     with pytest.raises(ValueError, match="method must be one of"):
         sample(toy, schedule, x, "euler")
     with pytest.raises(ValueError, match="n_steps must be between 1 and 10, got 11"):

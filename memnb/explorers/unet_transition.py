@@ -106,7 +106,8 @@ def figure_four():
         for generator, title in names.items():
             found = trained.transition(run, schedule, rule, generator)
             panels[title] = {
-                "n": found["n"], "p": found["p"], "e_og": trained.scaled(found["e_og"])
+                "n": found["n"], "p": found["p"],
+                **{key: trained.scaled(found[key]) for key in ("e_og", "e_tg")},
             }  # fmt: skip
         return figures.transition_figure(panels)
 
@@ -115,7 +116,8 @@ def figure_four():
         Axis("rule", "images", tuple(transition.RULES), next(iter(transition.RULES))),
     )
     alt = (
-        "Probability that delta is positive and scaled distance to the original images, against n, "
+        "Probability that delta is positive and scaled distances to original and training images, "
+        "against n, "
         "for the U-Net, for a generator that is perfect and for one that only copies."
     )
     return Explorer(frame, axes, alt, "Figure 4, with two controls")

@@ -208,12 +208,13 @@ def agreement_figure(n, paired, shuffled, nearest):
 
 
 def transition_figure(panels):
-    r"""P(Δ > 0) and the scaled E_OG against n, side by side for several generators.
+    r"""P(Δ > 0) and the scaled E_OG and E_TG against n, side by side for several generators.
 
     Parameters
     ----------
     panels : dict
-        Title to a dict with ``n`` and with ``p`` and ``e_og``, pairs of values and errors.
+        Title to a dict with ``n`` and with ``p``, ``e_og`` and ``e_tg``, pairs of values and
+        errors.
 
     Returns
     -------
@@ -223,21 +224,26 @@ def transition_figure(panels):
         rows=1, cols=len(panels), shared_yaxes=True, subplot_titles=list(panels),
         horizontal_spacing=0.04,
     )  # fmt: skip
-    looks = (("p", "P(Δ > 0)", SERIES[1], "circle"), ("e_og", "scaled E_OG", SERIES[0], "diamond"))
+    looks = (
+        ("p", "P(Δ > 0)", SERIES[1], "circle", "solid"),
+        ("e_og", "scaled E_OG", SERIES[0], "diamond", "solid"),
+        ("e_tg", "scaled E_TG", SERIES[2], "square", "dash"),
+    )
     for column, panel in enumerate(panels.values(), 1):
-        for key, name, color, symbol in looks:
+        for key, name, color, symbol, dash in looks:
             values, errors = panel[key]
             figure.add_scatter(
                 x=compact(panel["n"]), y=compact(values), row=1, col=column,
                 error_y={"type": "data", "array": compact(errors), "thickness": 1.2},
                 mode="lines+markers", name=name, showlegend=column == 1,
-                line={"color": color, "width": 2.5}, marker={"symbol": symbol, "size": 8},
+                line={"color": color, "width": 2.5, "dash": dash},
+                marker={"symbol": symbol, "size": 8},
             )  # fmt: skip
         figure.add_hline(
             y=0.5, line={"color": NEUTRAL, "width": 1, "dash": "dot"}, row=1, col=column
         )
     figure.update_xaxes(type="log", title="n", dtick=1)
-    figure.update_yaxes(title="P(Δ > 0), scaled E_OG", col=1)
+    figure.update_yaxes(title="P(Δ > 0), scaled E", col=1)
     figure.update_layout(legend={"y": 1.12})
     return figure
 
