@@ -236,3 +236,18 @@ def test_bad_arguments_are_named(options, message):
     samples = trained.draw_samples(memnb.orthogonal_set(3, 2), 0.05, 5)
     with pytest.raises(ValueError, match=message):
         fit(samples, **{"width": 4, "progress": False, **options})
+
+
+def test_weights_spoiled_by_the_last_step_of_a_round_are_not_saved(tmp_path):
+    samples = trained.draw_samples(memnb.orthogonal_set(3, 2), 0.1, 10)
+    path = tmp_path / "fit.pt"
+    with pytest.raises(Diverged, match="not finite in round 1, its end"):
+        fit(samples, 8, steps=1, learning_rate=1e30, checkpoint=path, progress=False)
+    assert not path.exists()
+
+
+def test_one_level_of_a_batch_is_trained_as_the_batch_is():
+    samples = trained.draw_samples(memnb.orthogonal_set(3, 2), [0.2, 0.1], 10)
+    one = samples.at(1)
+    assert torch.equal(one.inputs, samples.inputs[1:]) and one.sigma.tolist() == [0.1]
+    assert torch.equal(trained.closed_form_cost(one), trained.closed_form_cost(samples)[1:])

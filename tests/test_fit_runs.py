@@ -7,9 +7,11 @@ import torch
 
 import memnb
 from memnb import results
+from memnb.explorers import trained_denoisers as explorers
 from memnb.explorers.trained_denoisers import Retrain, small_case
 from memnb.fit import runs
 from memnb.fit.networks import NetworkBatch
+from memnb.fit.train import NotConverged
 
 TINY = {"counts": (2, 3), "d": 3, "n_noisy": 12, "n_levels": 6, "n_starts": 40}
 LOOSE = {"residual_tol": 0.1, "settle_tol": 0.3, "rounds": 60, "steps": 10}
@@ -97,6 +99,23 @@ def test_the_button_trains_and_redraws():
     button.click()
     after = live.data[0].y
     assert len(after) > len(before) and after[-1] < 1e-2 and not button.disabled
+
+
+def test_the_button_tells_in_one_line_what_did_not_converge(monkeypatch, capsys):
+    def refuse(**_values):
+        raise NotConverged("1 of 1 networks have not converged")
+
+    monkeypatch.setattr(explorers, "small_case", refuse)
+    *_, button, _log, live = Retrain().widget().children
+    before = list(live.data[0].y)
+    button.click()
+    assert capsys.readouterr().out.endswith("1 of 1 networks have not converged\n")
+    assert list(live.data[0].y) == before and not button.disabled
+
+
+def test_small_weight_decay_keeps_its_ramps():
+    _, done = small_case(method="weight-decay")
+    assert done.residual < 0.25 * 0.05 and 0.5 * done.closed_form < done.cost < done.closed_form
 
 
 def test_the_small_case_is_a_minimum_norm_network():
