@@ -4,7 +4,7 @@
   "use strict";
   const here = document.currentScript.src;
   const plotlyUrl = new URL("plotly/plotly-cartesian.min.js", here).href;
-  const CONFIG = { displayModeBar: false, responsive: true, scrollZoom: false };
+  const CONFIG = { displayModeBar: false, scrollZoom: false };
   let plotly = null;
 
   function loadPlotly() {
@@ -51,11 +51,20 @@
     });
   }
 
+  // Keep a figure as wide as its column, whatever changed the column: window, sidebar, late styles.
+  const fit = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      const wide = target.clientWidth;
+      if (wide && wide !== target._fullLayout.width) plotly.then((P) => P.Plots.resize(target));
+    }
+  });
+
   function draw(item) {
     return loadPlotly().then((P) => {
       const figure = item.figure();
       return P.react(item.div, ink(figure.data), adapt(figure.layout), CONFIG).then(() => {
         item.drawn = true;
+        fit.observe(item.div);
         item.div.dataset.drawn = String(Number(item.div.dataset.drawn || 0) + 1);
       });
     });

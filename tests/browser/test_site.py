@@ -155,6 +155,23 @@ def test_dark_page_is_legible(browser, site_url, page):
         visit.page.screenshot(path=ARTIFACTS / f"{name}-dark.png", full_page=True)
 
 
+@pytest.mark.parametrize("page", CHAPTERS[:1])
+def test_figures_stay_as_wide_as_their_column(browser, site_url, page):
+    fits = """[...document.querySelectorAll('.memnb-plot')].every(
+      (p) => p._fullLayout.width === p.clientWidth)"""
+    with Visit(browser, f"{site_url}/{page}.html", 1280, 900) as visit:
+        visit.scroll()
+        assert visit.page.evaluate(fits)
+        before = visit.page.evaluate("document.querySelector('.memnb-plot').clientWidth")
+        # Neither of these resizes the window: a narrower column, then a wider one.
+        for style in ("max-width: 480px", ""):
+            visit.page.evaluate(f"document.querySelector('article').style = '{style}'")
+            visit.page.wait_for_function(fits)
+            after = visit.page.evaluate("document.querySelector('.memnb-plot').clientWidth")
+            assert (after < before) == bool(style)
+        assert visit.complaints == []
+
+
 def test_switching_to_dark_redraws_the_figures(browser, site_url):
     with Visit(browser, f"{site_url}/{CHAPTERS[0]}.html", 1280, 900) as visit:
         visit.scroll()
