@@ -13,14 +13,13 @@ events of a start (a coordinate passes the foot or top of its ramp), and for dop
 evaluations of the denoiser, six for each step that it tries.
 """
 
-import argparse
 import statistics
 import time
 
-import torch
 from tqdm import tqdm
 
 import memnb
+from benchmarks import is_quick
 from memnb import coupled
 
 __all__ = ["main", "measure"]
@@ -144,11 +143,8 @@ def measure(n_points, dim, n_starts, repeats):
 
 def main():
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one size, one repetition")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    sizes, repeats = (SIZES[:1], 1) if arguments.quick else (SIZES, 5)
+    quick = is_quick(__doc__, "one size, one repetition")
+    sizes, repeats = (SIZES[:1], 1) if quick else (SIZES, 5)
     print("| flow | method | N | d | steps | seconds | times exact | error | median error |")
     print("|:--|:--|--:|--:|--:|--:|--:|--:|--:|")
     for n_points, dim in tqdm(sizes, desc="sizes"):

@@ -6,7 +6,6 @@ Both arms end at the same weights up to rounding, and the largest difference is 
 computes the batch's gradients by automatic differentiation instead of the written-out products.
 """
 
-import argparse
 import statistics
 import time
 
@@ -14,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 import memnb
+from benchmarks import is_quick
 from memnb.fit import NetworkBatch, draw_samples
 from memnb.fit.train import Trainer
 
@@ -116,11 +116,8 @@ def measure(S, N, d, M, width, repeats, rounds=2, steps=25):
 
 def main():
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one size, one repetition")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    sizes, repeats = (SIZES[:1], 1) if arguments.quick else (SIZES, 5)
+    quick = is_quick(__doc__, "one size, one repetition")
+    sizes, repeats = (SIZES[:1], 1) if quick else (SIZES, 5)
     print("| S | N | d | M | width | arm | seconds | times one batch | difference |")
     print("|--:|--:|--:|--:|--:|:--|--:|--:|--:|")
     for size in tqdm(sizes, desc="sizes"):

@@ -11,13 +11,11 @@ the same original set. A third ratio is what a sweep gains: here the pair term i
 there in each simulation.
 """
 
-import argparse
 import math
 import statistics
 import time
 
-import torch
-
+from benchmarks import is_quick
 from memnb import linear
 from memnb.linear.experiment import draw_originals, draw_training
 from memnb.linear.memorization import log_pairs
@@ -80,10 +78,7 @@ def measure(n, dim, n_originals, repeats):
 
 def main():
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a small size, one repetition")
-    quick = parser.parse_args().quick
-    torch.set_num_threads(1)
+    quick = is_quick(__doc__, "a small size, one repetition")
     sizes = (100, 20, 500) if quick else (1000, 100, 10_000)
     found = measure(*sizes, 1 if quick else 5)
     print("n = {}, d = {}, N = {}\n".format(*sizes))

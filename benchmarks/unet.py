@@ -6,7 +6,6 @@ written by hand here, with the same channels, blocks and attention. Each row is 
 medians. denoising-diffusion-pytorch is not among them: it cannot be imported without torchvision.
 """
 
-import argparse
 import math
 import statistics
 import time
@@ -16,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from benchmarks import is_quick
 from memnb.unet import HEAD, SIZES, UNet, count_parameters
 
 __all__ = ["HandWritten", "main", "measure"]
@@ -170,15 +170,12 @@ def measure(size, image_size, batch, repeats):
 
 def main():
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="the smallest case, two repetitions")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    quick = is_quick(__doc__, "the smallest case, two repetitions")
     print("| size | image | batch | network | parameters | ms a step | times diffusers |")
     print("|:--|--:|--:|:--|--:|--:|--:|")
-    cases = CASES[:1] if arguments.quick else CASES
+    cases = CASES[:1] if quick else CASES
     for size, image_size, batch in tqdm(cases, desc="cases"):
-        repeats = 2 if arguments.quick else 5 if size == "paper" else 30
+        repeats = 2 if quick else 5 if size == "paper" else 30
         for row in measure(size, image_size, batch, repeats):
             print(
                 f"| {size} | {image_size} | {batch} | {row['network']} | {row['parameters']} "

@@ -108,7 +108,6 @@ def api_page():
     """Markdown of the API page: every public name of every public module, from its docstring."""
     modules = list(pkgutil.walk_packages(memnb.__path__, "memnb."))
     packages = {m.name for m in modules if m.ispkg}
-    skipped = ("memnb.__main__", "memnb.book")
     lines = [
         "# API",
         "",
@@ -117,7 +116,7 @@ def api_page():
         "",
     ]
     for name in (m.name for m in modules):
-        if name.startswith(skipped) or name.endswith(".__main__"):
+        if name.startswith("memnb.book") or name.endswith(".__main__"):  # commands
             continue
         if not getattr(importlib.import_module(name), "__all__", []):
             continue
