@@ -291,7 +291,7 @@ def levels_figure(levels, low):
         )  # fmt: skip
     figure.add_vline(x=low, line={"dash": "dot", "color": PALETTE["orange"], "width": 2})
     figure.update_xaxes(
-        title="noise level σ (low noise to the left of the line)",
+        title="noise level σ",
         type="log",
         tickvals=[0.03, 0.1, 0.3, 1],
     )
