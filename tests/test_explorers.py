@@ -109,6 +109,33 @@ def test_widget_sliders_redraw_the_live_figure():
     np.testing.assert_array_equal(live.data[0].y, [0, 1.5])
 
 
+def test_the_live_figure_is_the_new_one_and_only_what_differs_is_sent(monkeypatch):
+    def frame(a, b):
+        figure = go.Figure(go.Scatter(x=[0, 1], y=[a, b], name="line"))
+        if a == 2:  # properties that other frames do not have
+            figure.update_traces(marker={"color": "red"})
+            figure.add_vline(x=b)
+        return figure.update_layout(title=f"a = {a}")
+
+    explorer = Explorer(frame, AXES, "A line from a to b.")
+    *sliders, live = explorer.widget().children
+    sent = []
+    monkeypatch.setattr(live, "_send_update_msg", lambda *a, **k: sent.append((a, k)))
+    for a, b in ((2, 0.5), (2, 1.5), (0, 1.5), (1, 0.5)):
+        sliders[0].value, sliders[1].value = a, b
+        new = json.loads(explorer.figure(a=a, b=b).to_json())
+        now = json.loads(go.Figure(live).to_json())
+        now["data"][0].pop("uid", None)
+        assert now["data"] == new["data"]
+        now["layout"] = {k: v for k, v in now["layout"].items() if v or v == 0}
+        assert now["layout"].pop("shapes", []) == new["layout"].pop("shapes", [])
+        assert now["layout"] == new["layout"]
+    assert sent and "name" not in repr(sent) and "alt" not in repr(sent)
+    sent.clear()
+    sliders[1].value = 1.5
+    assert "title" not in repr(sent) and "y" in repr(sent)
+
+
 def test_static_and_live_outputs(monkeypatch):
     explorer = Explorer(line, AXES, "A line from a to b.")
     monkeypatch.setenv("MEMNB_STATIC", "1")

@@ -14,6 +14,7 @@ import random
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
+from plotly.io.json import to_json_plotly
 
 from memnb.figures.style import embed_json, escape, is_static
 
@@ -197,8 +198,8 @@ class Explorer:
             new = self.figure(**{name: slider.value for name, slider in sliders.items()})
             with live.batch_update():
                 for old, trace in zip(live.data, new.data, strict=True):
-                    old.update(trace.to_plotly_json(), overwrite=True)
-                live.layout.update(new.layout.to_plotly_json(), overwrite=True)
+                    _change_to(old, trace)
+                _change_to(live.layout, new.layout)
 
         for slider in sliders.values():
             slider.observe(redraw, names="value")
@@ -208,6 +209,17 @@ class Explorer:
         if is_static():
             return {"text/html": self.html(), "text/plain": self.alt}
         return self.widget()._repr_mimebundle_()
+
+
+def _change_to(old, new):
+    """Make one trace or layout equal to another, touching only what differs.
+
+    Every property that is set travels to the browser and is drawn again, changed or not.
+    """
+    before, after = old.to_plotly_json(), new.to_plotly_json()
+    for key in (before.keys() | after.keys()) - {"type", "uid"}:
+        if to_json_plotly(before.get(key)) != to_json_plotly(after.get(key)):
+            old[key] = after.get(key)
 
 
 def _text(value):
