@@ -1,11 +1,14 @@
-r"""Two U-Nets side by side: ``python -m benchmarks.unet``.
+r"""Two U-Nets side by side, and two ways to make one faster: ``python -m benchmarks.unet``.
 
 One is the book's, diffusers' ``UNet2DModel`` as :mod:`memnb.unet` configures it; the other is
-written by hand here, with the same channels, blocks and attention. Each row is one training step
-(noise, forward, backward, Adam) on the same batch, in turns in one process on one thread; times are
-medians. denoising-diffusion-pytorch is not among them: it cannot be imported without torchvision.
+written by hand here, with the same channels, blocks and attention. The first one also runs in
+bfloat16 (autocast) and through ``torch.compile``. Each row is one training step (noise, forward,
+backward, Adam) on the same batch, in turns in one process on one thread; times are medians of the
+CPU time, compiling not among it. With ``--keep`` the table goes to ``results/``, where the chapter
+finds it. denoising-diffusion-pytorch is not in it: it cannot be imported without torchvision.
 """
 
+import argparse
 import math
 import statistics
 import time
@@ -15,12 +18,13 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from benchmarks import is_quick
+from memnb import results
 from memnb.unet import HEAD, SIZES, UNet, count_parameters
 
-__all__ = ["HandWritten", "main", "measure"]
+__all__ = ["CASES", "WAYS", "HandWritten", "main", "measure"]
 
 CASES = (("small", 8, 32), ("small", 8, 128), ("small", 16, 128), ("paper", 16, 128))
+WAYS = ("diffusers", "by hand", "bfloat16", "compiled")
 
 
 class _Residual(nn.Module):
@@ -120,14 +124,16 @@ class HandWritten(nn.Module):
         return self.outputs(x)
 
 
-def _step(net, x, t, eps, optimizer):
+def _step(net, x, t, eps, optimizer, low):
     optimizer.zero_grad(set_to_none=True)
-    (net(x + eps, t) - eps).square().mean().backward()
+    with torch.autocast("cpu", torch.bfloat16, enabled=low):
+        loss = (net(x + eps, t).float() - eps).square().mean()
+    loss.backward()
     optimizer.step()
 
 
-def measure(size, image_size, batch, repeats):
-    """Step times of both networks.
+def measure(size, image_size, batch, repeats, ways=WAYS):
+    """Step times of both networks, and of the first one in other ways.
 
     Parameters
     ----------
@@ -135,7 +141,9 @@ def measure(size, image_size, batch, repeats):
     image_size, batch : int
         Side of the images, images in a batch.
     repeats : int
-        How often both take a step, in turn.
+        How often each takes a step, in turn.
+    ways : sequence of str
+        Which of ``WAYS``, the first of them among them.
 
     Returns
     -------
@@ -147,15 +155,18 @@ def measure(size, image_size, batch, repeats):
     t = torch.randint(1, 101, (batch,), generator=generator)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        nets = {"diffusers": UNet(size, image_size, seed=0), "by hand": HandWritten(size)}
-    arms = {k: (net, torch.optim.Adam(net.parameters(), 1e-3)) for k, net in nets.items()}
+        nets = {k: HandWritten(size) if k == "by hand" else UNet(size, image_size) for k in ways}
+    arms = {}
+    for name, net in nets.items():
+        run = torch.compile(net) if name == "compiled" else net
+        arms[name] = run, torch.optim.Adam(net.parameters(), 1e-3, fused=True)
     seconds = {name: [] for name in arms}
     for repeat in range(repeats + 1):
         for name, (net, optimizer) in arms.items():
-            began = time.perf_counter()
-            _step(net, x, t, eps, optimizer)
+            began = time.process_time()
+            _step(net, x, t, eps, optimizer, name == "bfloat16")
             if repeat:  # the first one is the warm-up
-                seconds[name].append(time.perf_counter() - began)
+                seconds[name].append(time.process_time() - began)
     base = statistics.median(seconds["diffusers"])
     return [
         {
@@ -168,19 +179,41 @@ def measure(size, image_size, batch, repeats):
     ]
 
 
-def main():
-    """Print the table."""
-    quick = is_quick(__doc__, "the smallest case, two repetitions")
+def main(arguments=None):
+    """Print the table, and keep it if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="the smallest case, two repetitions")
+    parser.add_argument("--keep", action="store_true", help="write the table to results/")
+    options = parser.parse_args(arguments)
+    if options.quick and options.keep:
+        parser.error("a quick run is not worth keeping: give --quick or --keep")
+    torch.set_num_threads(1)
+    began, kept = time.monotonic(), []
     print("| size | image | batch | network | parameters | ms a step | times diffusers |")
     print("|:--|--:|--:|:--|--:|--:|--:|")
-    cases = CASES[:1] if quick else CASES
+    cases = CASES[:1] if options.quick else CASES
     for size, image_size, batch in tqdm(cases, desc="cases"):
-        repeats = 2 if quick else 5 if size == "paper" else 30
-        for row in measure(size, image_size, batch, repeats):
+        repeats = 2 if options.quick else 5 if size == "paper" else 30
+        ways = WAYS[:2] if options.quick else WAYS  # compiling takes half a minute
+        for row in measure(size, image_size, batch, repeats, ways):
+            kept.append((row["seconds"], row["parameters"]))
             print(
                 f"| {size} | {image_size} | {batch} | {row['network']} | {row['parameters']} "
                 f"| {1000 * row['seconds']:.0f} | {row['ratio']:.2f} |"
             )
+    if options.keep:
+        seconds, parameters = torch.tensor(kept, dtype=torch.float64).unbind(1)
+        shape = len(CASES), len(WAYS)
+        results.save(
+            "06-unet-transition/speed",
+            {"seconds": seconds.reshape(shape), "parameters": parameters.long().reshape(shape)},
+            command="python -m benchmarks.unet --keep",
+            parameters={"cases": CASES, "ways": WAYS, "seconds": "CPU time, median of 30; paper 5"},
+            seed=0,
+            device=results.cpu(),
+            seconds=time.monotonic() - began,
+            packages=("diffusers",),
+        )
 
 
 if __name__ == "__main__":

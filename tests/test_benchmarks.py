@@ -47,8 +47,8 @@ def test_unets_are_of_one_size_and_both_take_steps():
     from benchmarks.unet import HandWritten, measure
     from memnb.unet import count_parameters
 
-    rows = measure("small", 8, 4, 1)
-    assert [row["network"] for row in rows] == ["diffusers", "by hand"]
+    rows = measure("small", 8, 4, 1, ("diffusers", "by hand", "bfloat16"))
+    assert [row["network"] for row in rows] == ["diffusers", "by hand", "bfloat16"]
     assert len({row["parameters"] for row in rows}) == 1
     assert rows[0]["ratio"] == 1 and all(row["seconds"] > 0 for row in rows)
     with torch.device("meta"):
