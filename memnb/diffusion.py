@@ -50,13 +50,16 @@ class DiffusionSchedule:
 
     Parameters
     ----------
-    betas : Tensor, shape (T,), float64
-        :math:`\beta_1, \dots, \beta_T`, each in (0, 1).
+    betas : Tensor, shape (T,)
+        :math:`\beta_1, \dots, \beta_T`, each in (0, 1), of a floating-point dtype; kept in
+        float64, because a product of many :math:`1 - \beta` loses digits in less.
     name : str
         For messages.
 
     Raises
     ------
+    TypeError
+        If betas is not a floating-point tensor.
     ValueError
         If a beta is outside (0, 1).
     """
@@ -65,6 +68,10 @@ class DiffusionSchedule:
     name: str = "own"
 
     def __post_init__(self):
+        if not isinstance(self.betas, torch.Tensor) or not self.betas.is_floating_point():
+            kind = getattr(self.betas, "dtype", type(self.betas).__name__)
+            raise TypeError(f"betas must be a floating-point tensor, got {kind}")
+        object.__setattr__(self, "betas", self.betas.double().cpu())
         if self.betas.ndim != 1 or not len(self.betas):
             raise ValueError(f"betas must have shape (T,), got {tuple(self.betas.shape)}")
         if not ((self.betas > 0) & (self.betas < 1)).all():

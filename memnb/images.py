@@ -22,8 +22,11 @@ MEAN, STD = 0.5, 0.1
 HELD_OUT = 297
 
 
-def check_images(name, x, image_size=None):
-    """Return x if it is a floating-point tensor (n, 1, S, S), n >= 1, in [0, 1]; or raise."""
+def check_images(name, x, image_size=None, *, bounded=True):
+    """Return x if it is a floating-point tensor (n, 1, S, S), n >= 1, in [0, 1]; or raise.
+
+    What a network generated can lie outside [0, 1]; ``bounded=False`` asks for finite values only.
+    """
     if not isinstance(x, torch.Tensor) or not x.is_floating_point():
         kind = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
         raise TypeError(f"{name} must be a floating-point tensor, got {kind}")
@@ -31,7 +34,9 @@ def check_images(name, x, image_size=None):
     fits = x.ndim == 4 and x.shape[1] == 1 and x.shape[2] == x.shape[3] and len(x)
     if not fits or (image_size is not None and x.shape[2] != image_size):
         raise ValueError(f"{name} must have shape (n, 1, {side}, {side}), got {tuple(x.shape)}")
-    if not ((x >= 0) & (x <= 1)).all():
+    if not bounded and not x.isfinite().all():
+        raise ValueError(f"{name} must have finite values")
+    if bounded and not ((x >= 0) & (x <= 1)).all():
         raise ValueError(
             f"{name} must have values in [0, 1], got {x.min().item():g} to {x.max().item():g}"
         )

@@ -12,6 +12,10 @@ standard deviation of a pixel. Then the terms i = j of :math:`\int \rho_A^2`, ea
 :math:`1 / (2 \sqrt\pi\, m^2 \epsilon)`, sum to :math:`1 / (2 \sqrt\pi\, \sigma)` in every set, and
 cancel in :math:`\Delta`; here they are left out before subtracting, not subtracted.
 
+Generated images are taken as they are, also where a value is outside [0, 1]: set to the ends of
+that range, the values of many pixels would coincide, and narrow kernels on top of each other would
+dominate :math:`\int \rho_G^2`. Training and original images have values in [0, 1].
+
 No integral has to be done on a grid, because
 
 .. math:: \int \mathcal{N}(x \mid a, \epsilon_1^2)\, \mathcal{N}(x \mid b, \epsilon_2^2)\, dx
@@ -52,9 +56,9 @@ RULES = ("exact", "grid")
 GRID_POINTS, GRID_STDS = 16, 5
 
 
-def _pixels(name, x):
+def _pixels(name, x, bounded=False):
     """Images as float64, (m, d)."""
-    return check_images(name, x).double().flatten(1)
+    return check_images(name, x, bounded=bounded).double().flatten(1)
 
 
 def _width(m, std, width):
@@ -89,7 +93,7 @@ def overlap(a, b, std=STD, width_a=None, width_b=None):
     Parameters
     ----------
     a, b : Tensor, shape (m, 1, S, S)
-        Images with values in [0, 1].
+        Images with finite values, of any floating-point dtype; computed in float64.
     std : float
         :math:`\sigma`; the kernel widths are :math:`\sigma / m` unless given.
     width_a, width_b : float, optional
@@ -98,6 +102,11 @@ def overlap(a, b, std=STD, width_a=None, width_b=None):
     Returns
     -------
     float
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a or b is not a tensor of images with finite values, or their sizes differ.
     """
     a, b = _pixels("a", a), _pixels("b", b)
     _same_pixels(a, b)
@@ -217,7 +226,7 @@ class Originals:
     Parameters
     ----------
     pool : Tensor, shape (m, 1, S, S)
-        Original images to draw from, without replacement.
+        Original images to draw from, without replacement; values in [0, 1].
     n_simulations, n_original : int
         Number of draws, and images in each.
     seed : int
@@ -227,7 +236,7 @@ class Originals:
     """
 
     def __init__(self, pool, n_simulations=100, n_original=100, seed=0, std=STD):
-        pixels = _pixels("original", pool)
+        pixels = _pixels("original", pool, bounded=True)
         _check_count("n_original", n_original, pixels)
         check_integer("n_simulations", n_simulations, 2)
         generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
@@ -245,7 +254,8 @@ def resample(
     Parameters
     ----------
     generated, training : Tensor, shape (m, 1, S, S)
-        Images to draw from, without replacement.
+        Images to draw from, without replacement. Values of generated images are finite, those of
+        training images in [0, 1].
     originals : Originals
         The draws of original images; their number is that of the simulations.
     seed : int
@@ -267,11 +277,12 @@ def resample(
     Raises
     ------
     ValueError
-        If a set is smaller than what is drawn from it, or the rule is unknown.
+        If a set is smaller than what is drawn from it, a value is not allowed, or the rule is
+        unknown.
     """
     check_choice("rule", rule, RULES)
     generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
-    g, t = _pixels("generated", generated), _pixels("training", training)
+    g, t = _pixels("generated", generated), _pixels("training", training, bounded=True)
     for x in (t, originals.draws[0]):
         _same_pixels(g, x)
     _check_count("n_generated", n_generated, g)

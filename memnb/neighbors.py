@@ -38,9 +38,9 @@ __all__ = [
 THRESHOLD = 1 / 3
 
 
-def _rows(name, x, like=None):
+def _rows(name, x, like=None, bounded=True):
     """Images as float64, (m, d), of the same size as others."""
-    x = check_images(name, x).double().flatten(1)
+    x = check_images(name, x, bounded=bounded).double().flatten(1)
     if like is not None and x.shape[1] != like.shape[1]:
         raise ValueError(f"{name} must have {like.shape[1]} pixels, got {x.shape[1]}")
     return x
@@ -194,7 +194,7 @@ def project_on_sums(x, training, origin=0):
     Parameters
     ----------
     x : Tensor, shape (m, 1, S, S)
-        Images with values in [0, 1].
+        Images with finite values, also outside [0, 1].
     training : Tensor, shape (n, 1, S, S)
         Training images, n >= 2, with linearly independent differences.
     origin : int
@@ -209,8 +209,8 @@ def project_on_sums(x, training, origin=0):
     ValueError
         If the differences :math:`x_n - x_0` are linearly dependent, as for n > d + 1.
     """
-    rows, points = _rows("x", x), _rows("training", training)
-    _rows("x", x, points)
+    points = _rows("training", training)
+    rows = _rows("x", x, points, bounded=False)
     check_integer("the number of training images", len(points), 2)
     check_integer("origin", origin, 0, len(points) - 1)
     x0 = points[origin]

@@ -77,7 +77,9 @@ def _replace(path, content):
         fresh.unlink(missing_ok=True)
 
 
-def save(name, arrays, *, command, parameters, seed, device, seconds, root=None):
+def save(
+    name, arrays, *, command, parameters, seed, device, seconds, packages=(), root=None
+):  # fmt: skip
     """Keep a run.
 
     Parameters
@@ -96,6 +98,8 @@ def save(name, arrays, *, command, parameters, seed, device, seconds, root=None)
         The kind of device, as :func:`cpu` says it.
     seconds : float
         Wall time of the run.
+    packages : sequence of str
+        Packages whose versions are recorded besides those of torch and numpy.
     root : Path, optional
         Folder of all results.
 
@@ -130,7 +134,7 @@ def save(name, arrays, *, command, parameters, seed, device, seconds, root=None)
         "seconds": round(seconds, 1),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "versions": {"python": platform.python_version()}
-        | {package: version(package) for package in ("torch", "numpy")},
+        | {package: version(package) for package in ("torch", "numpy", *packages)},
         "arrays": {k: {"shape": list(v.shape), "dtype": str(v.dtype)} for k, v in plain.items()},
         "sha256": hashlib.sha256(content).hexdigest(),
     }

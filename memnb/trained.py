@@ -13,18 +13,8 @@ from . import results
 from .diffusion import make_schedule
 from .images import digits
 from .marginals import wilson
-from .transition import (
-    CHAPTER,
-    GENERATORS,
-    N_SIMULATIONS,
-    NOISE_SEEDS,
-    PER_SEED,
-    RULES,
-    RUNS,
-    SAMPLE_STEPS,
-    Job,
-    config_of,
-)
+from .networks import NOISE_SEEDS, PER_SEED, RUNS, SAMPLE_STEPS, Job, config_of
+from .transition import CHAPTER, GENERATORS, MEASURED, N_SIMULATIONS, RULES
 from .unet import UNet
 from .validation import check_choice
 
@@ -34,6 +24,7 @@ __all__ = [
     "digit_sizes",
     "half_point",
     "load",
+    "pixel_spread",
     "record",
     "scaled",
     "training_digits",
@@ -48,8 +39,35 @@ def load(run):
 
 
 def record(run):
-    """Parameters of a run: its training configuration, and the seconds of each network."""
+    """Parameters of a run: what its networks share and, by key, what each took and where."""
     return results.load(f"{CHAPTER}/{run}")[1]["parameters"]
+
+
+def pixel_spread(run, variant):
+    """How far the pixels spread that networks on synthetic images made.
+
+    Parameters
+    ----------
+    run, variant : str
+        As for :func:`transition`.
+
+    Returns
+    -------
+    list of (int, float, float)
+        For each n in order: n, the standard deviation of a pixel, and the share of pixels outside
+        [0, 1], over all seeds.
+    """
+    check_choice("run", run, MEASURED)
+    kept, rows = load(run), {}
+    for job in (job for job in RUNS[run] if job.variant == variant):
+        if f"{job.key}-images" in kept:
+            rows.setdefault(job.n, []).append(kept[f"{job.key}-images"].double())
+    found = []
+    for n, images in sorted(rows.items()):
+        x = torch.cat(images)
+        outside = ((x < 0) | (x > 1)).double().mean().item()
+        found.append((n, x.std().item(), outside))
+    return found
 
 
 @cache
@@ -116,7 +134,7 @@ def digit_network(n):
     Parameters
     ----------
     n : int
-        8 or 1500.
+        1500; the weights of the others were not kept.
 
     Returns
     -------
@@ -142,9 +160,10 @@ def transition(run, variant, rule, generator="network"):
 
     Parameters
     ----------
-    run : {"synthetic", "protocol", "paper"}
-    variant : {"cosine", "paper"}
-        The schedule.
+    run : str
+        One of :data:`memnb.transition.MEASURED`.
+    variant : str
+        The schedule, ``"cosine"`` or ``"paper"``; for ``"rate"`` the learning rate.
     rule : str
         One of :data:`memnb.transition.RULES`.
     generator : {"network", "perfect", "copier"}
@@ -159,20 +178,18 @@ def transition(run, variant, rule, generator="network"):
         set and one network are not independent. Those of the distances are then 0. ``each``: the
         same four names to tensors (seeds, n), for the seeds that have every n.
     """
-    check_choice("run", run, ("synthetic", "protocol", "paper"))
+    check_choice("run", run, MEASURED)
     check_choice("rule", rule, tuple(RULES))
     check_choice("generator", generator, GENERATORS)
-    table, where = load("metric")["table"], load("metric")["jobs"]
-    run_index = list(RUNS).index(run)
-    rows = {}
-    for row, (r, j) in zip(table, where.tolist(), strict=True):
-        job = RUNS[run][j] if r == run_index else None
-        if job is not None and job.variant == variant:
+    table, rows = load("metric"), {}
+    for job in (job for job in RUNS[run] if job.variant == variant):
+        if f"{run}-{job.key}" in table:
+            row = table[f"{run}-{job.key}"]
             picked = row[GENERATORS.index(generator), list(RULES).index(rule)]
             rows.setdefault(job.n, []).append(picked)
     sizes = sorted(rows)
     if not sizes:
-        raise ValueError(f"run {run!r} with schedule {variant!r} has no network in the results")
+        raise ValueError(f"run {run!r} and variant {variant!r} has no network in the results")
     found = {"n": sizes, "seeds": [len(rows[n]) for n in sizes], "each": {}}
     whole = min(found["seeds"], default=0)
     for k, name in enumerate(("p", "e_tg", "e_og", "delta")):
@@ -210,13 +227,16 @@ def half_point(n, values):
     Returns
     -------
     float
-        Between two n by straight lines over log n.
+        Between two n by straight lines over log n. NaN if the last value is the first one, so that
+        there is no way to go, as for a curve that is flat.
 
     Examples
     --------
     >>> round(half_point([10, 100, 1000], torch.tensor([0.0, 1.0, 1.0])), 1)
     31.6
     """
+    if values[-1] == values[0]:
+        return math.nan
     share = (values - values[0]) / (values[-1] - values[0])
     k = int((share >= 0.5).nonzero()[0])
     low, high = math.log(n[k - 1]), math.log(n[k])

@@ -36,6 +36,22 @@ def optimal(schedule, mean, std):
     return net
 
 
+def test_a_schedule_is_kept_in_double_precision():
+    betas = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
+    exact = DiffusionSchedule(betas).alpha_bars
+    for dtype in (torch.float32, torch.float16):
+        schedule = DiffusionSchedule(betas.to(dtype))
+        assert schedule.betas.dtype == schedule.alpha_bars.dtype == torch.float64
+        rounded = (1 - betas.to(dtype).double()).cumprod(0)
+        assert torch.equal(schedule.alpha_bars[1:], rounded)
+    torch.testing.assert_close(
+        DiffusionSchedule(betas.float()).alpha_bars, exact, rtol=1e-6, atol=0
+    )
+    for bad in (torch.tensor([1]), [0.1, 0.2]):
+        with pytest.raises(TypeError, match="betas must be a floating-point tensor, got"):
+            DiffusionSchedule(bad)
+
+
 def test_what_the_schedules_reach():
     paper, linear, cosine = (make_schedule(name) for name in NAMES)
     product = math.prod(1 - (1e-4 + k * (0.02 - 1e-4) / 9) for k in range(10))

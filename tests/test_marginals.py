@@ -54,6 +54,30 @@ def test_the_closed_form_is_the_integral(m, k, seed, std):
     assert overlap(a, b, std) == pytest.approx(expected[1], rel=1e-7, abs=1e-8)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_generated_values_may_be_outside_the_range_of_images(dtype):
+    """As networks after 20 epochs make them: some near, some hundreds of widths away."""
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(6, 1, 2, 2, generator=generator, dtype=torch.float64)
+    g = (0.5 + z * torch.tensor([0.1, 0.3, 0.8, 3.0]).reshape(2, 2)).to(dtype)
+    assert g.min() < -1 and g.max() > 2
+    t, o = synthetic_images(3, 2, 1), synthetic_images(5, 2, 2)
+    tg, og = (by_quadrature(x, g, 0.1)[0] for x in (t, o))
+    assert distance(t, g) == pytest.approx(tg, rel=1e-7)
+    assert distance(o, g) == pytest.approx(og, rel=1e-7)
+    found = resample(g, t, Originals(o, 2, 5), n_generated=6, n_training=3)
+    torch.testing.assert_close(found.e_tg, torch.full((2,), tg).double(), rtol=1e-7, atol=0)
+    torch.testing.assert_close(found.e_og, torch.full((2,), og).double(), rtol=1e-7, atol=0)
+    torch.testing.assert_close(found.delta, found.e_tg - found.e_og, rtol=0, atol=1e-9)
+
+
+def test_values_set_to_the_ends_of_the_range_change_the_distance():
+    """Why nothing is clamped: equal values pile up, and their kernels are narrow."""
+    wide = 0.5 + 2 * torch.randn(50, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+    original = synthetic_images(10, 4, 2)
+    assert distance(original, wide.clamp(0, 1)) > 3 * distance(original, wide)
+
+
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 100))
 def test_it_is_a_squared_distance(m, k, seed):
     a, b = synthetic_images(m, 3, seed), synthetic_images(k, 3, seed + 500)
@@ -178,9 +202,15 @@ def test_errors():
         distance(x, y)
     with pytest.raises(ValueError, match=r"std must be in \(0, inf\), got 0"):
         distance(x, x, std=0)
-    with pytest.raises(ValueError, match=r"a must have values in \[0, 1\]"):
-        overlap(x + 3, x)
+    with pytest.raises(ValueError, match="a must have finite values"):
+        overlap(x / 0, x)
     draws = Originals(x, 3, 5)
+    with pytest.raises(ValueError, match=r"training must have values in \[0, 1\], got"):
+        resample(x, x + 1, draws)
+    with pytest.raises(ValueError, match=r"original must have values in \[0, 1\], got"):
+        Originals(x - 1, 3, 5)
+    with pytest.raises(ValueError, match="generated must have finite values"):
+        resample(x * math.nan, x, draws)
     with pytest.raises(ValueError, match="rule must be one of 'exact', 'grid', got 'sum'"):
         resample(x, x, draws, rule="sum")
     with pytest.raises(ValueError, match=r"n_original must be at most 12, .* got 100"):

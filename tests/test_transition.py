@@ -1,18 +1,23 @@
 """The long runs of the U-Net chapter: what they train, how they are scored, what is kept."""
 
+import json
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from memnb import results, trained, transition
+from memnb import networks, results, sums, trained, transition
 from memnb.diffusion import gaussian_noise, sample
 from memnb.explorers.unet_transition import LiveTraining
 from memnb.figures import style
 from memnb.figures.unet_transition import GAP, tiles
-from memnb.neighbors import nearest_neighbors
-from memnb.transition import GENERATORS, RULES, RUNS, Job
+from memnb.neighbors import nearest_neighbors, project_on_sums
+from memnb.networks import RUNS, Job
+from memnb.training import TrainingConfig
+from memnb.transition import GENERATORS, RULES
+from memnb.unet import UNet, count_parameters
 
 style.setup()
 
@@ -21,25 +26,25 @@ def test_networks_of_a_run_differ_and_halves_share_no_digit():
     for run, jobs in RUNS.items():
         assert len({job.key for job in jobs}) == len(jobs), run
         for job in jobs:
-            transition.config_of(job)
-    a, b = (transition.training_images(Job("digits", 750, half, 0)) for half in "ab")
+            networks.config_of(job)
+    a, b = (networks.training_images(Job("digits", 750, half, 0)) for half in "ab")
     rows = {tuple(x.flatten().tolist()) for x in a}
     both = rows & {tuple(x.flatten().tolist()) for x in b}
     assert not both
-    configs = [transition.config_of(Job("digits", 8, half, 0)) for half in "ab"]
+    configs = [networks.config_of(Job("digits", 8, half, 0)) for half in "ab"]
     assert configs[0].seed != configs[1].seed
     assert replace(configs[0], seed=0) == replace(configs[1], seed=0)
 
 
 def test_the_protocol_is_the_papers():
-    config = transition.config_of(Job("paper", 1000, "paper", 0))
+    config = networks.config_of(Job("paper", 1000, "paper", 0))
     assert (config.size, config.epochs, config.batch_size) == ("paper", 20, 128)
     assert (config.schedule, config.diffusion_steps) == ("paper", 10)
     assert config.total_steps(10) == 20 and config.total_steps(1000) == 160
 
 
 def test_a_finished_network_is_not_trained_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(transition, "LIVE", replace(transition.LIVE, steps=3))
+    monkeypatch.setattr(networks, "LIVE", replace(networks.LIVE, steps=3))
     job = Job("live", 4, "a", 0)
     first = transition.run_job(job, tmp_path)
     assert [p.name for p in (tmp_path / "live").iterdir()] == [f"{job.key}.pt"]
@@ -54,13 +59,13 @@ def test_a_finished_network_is_not_trained_again(tmp_path, monkeypatch):
 
 
 def test_a_run_is_written_with_what_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(transition, "LIVE", replace(transition.LIVE, steps=2))
+    monkeypatch.setattr(networks, "LIVE", replace(networks.LIVE, steps=2))
     jobs = [Job("live", n, "a", 0) for n in (2, 3, 5)]
     monkeypatch.setitem(RUNS, "live", jobs)
     kept = {}
     monkeypatch.setattr(results, "save", lambda name, arrays, **record: kept.update(
         name=name, arrays=arrays, **record))  # fmt: skip
-    command = ["live", "--workdir", str(tmp_path)]
+    command = ["live", "--workdir", str(tmp_path), "--again"]
     assert transition.main([*command, "--max-n", "3"]) == 0
     assert kept["name"] == "06-unet-transition/live"
     assert kept["parameters"]["missing"] == ["n5-a-s0"]
@@ -69,10 +74,59 @@ def test_a_run_is_written_with_what_is_missing(tmp_path, monkeypatch):
     assert {k.split("-")[0] for k in kept["arrays"]} == {"n2", "n3"}
 
 
+def test_a_record_says_how_the_networks_differ(tmp_path, monkeypatch):
+    monkeypatch.setattr(networks, "LIVE", replace(networks.LIVE, steps=2))
+    jobs = [Job("live", 3, "a", seed) for seed in (0, 1)]
+    monkeypatch.setitem(RUNS, "live", jobs)
+    kept = {}
+    monkeypatch.setattr(results, "save", lambda name, arrays, **record: kept.update(
+        name=name, arrays=arrays, **record))  # fmt: skip
+    command = ["live", "--workdir", str(tmp_path), "--again", "--max-n", "3"]
+    assert transition.main(command) == 0
+    told = kept["parameters"]
+    assert json.loads(json.dumps(told)) == told
+    assert told["arguments"] == {"partial": False, "max_n": 3, "max_seed": None, "again": True}
+    assert told["networks"]["n3-a-s0"]["training"] == {"seed": 0}
+    assert told["networks"]["n3-a-s1"]["training"] == {"seed": 1}
+    assert "seed" not in told["training"] and told["training"]["steps"] == 2
+    assert {*kept["packages"]} == {"diffusers", "scikit-learn"}
+    assert kept["device"] == results.cpu() and kept["seconds"] > 0
+
+
+def test_what_is_kept_is_not_trained_again_on_another_device(tmp_path, monkeypatch):
+    """Rows from elsewhere stay as they are; only what is missing, or was configured otherwise,
+    is trained."""
+    monkeypatch.setattr(networks, "LIVE", replace(networks.LIVE, steps=2))
+    jobs = [Job("live", n, "a", 0) for n in (2, 3)]
+    monkeypatch.setitem(RUNS, "live", jobs)
+    here, save, load, where = tmp_path / "kept", results.save, results.load, results.where
+    monkeypatch.setattr(results, "save", lambda *a, **k: save(*a, **k, root=here))
+    monkeypatch.setattr(results, "load", lambda name: load(name, here))
+    monkeypatch.setattr(results, "where", lambda name, root=None: where(name, here))
+    monkeypatch.setattr(transition, "_device_name", lambda device: "some card")
+    assert transition.main(["live", "--workdir", str(tmp_path / "1"), "--max-n", "2"]) == 0
+    monkeypatch.setattr(transition, "_device_name", lambda device: "some processor")
+    assert transition.main(["live", "--workdir", str(tmp_path / "2")]) == 0
+    arrays, record = results.load("06-unet-transition/live")
+    devices = {k: v["device"] for k, v in record["parameters"]["networks"].items()}
+    assert devices == {"n2-a-s0": "some card", "n3-a-s0": "some processor"}
+    assert record["device"] == "some card; some processor"
+    assert len(list((tmp_path / "2" / "live").iterdir())) == 1 and len(arrays) == 4
+    assert transition.main(["live", "--workdir", str(tmp_path / "3"), "--again"]) == 0
+    again, record = results.load("06-unet-transition/live")
+    assert record["device"] == "some processor"
+    assert all(torch.equal(again[k], arrays[k]) for k in arrays)
+    monkeypatch.setattr(networks, "LIVE", replace(networks.LIVE, steps=3))
+    assert transition.main(["live", "--workdir", str(tmp_path / "4"), "--max-n", "2"]) == 0
+    _, record = results.load("06-unet-transition/live")
+    assert record["parameters"]["missing"] == ["n3-a-s0"]
+    assert record["parameters"]["training"]["steps"] == 3
+
+
 def test_scores_of_the_generators_that_are_known(monkeypatch):
     monkeypatch.setattr(transition, "N_SIMULATIONS", 30)
     job = Job("protocol", 10, "paper", 0)
-    generated = 0.5 + 0 * transition.training_images(job)
+    generated = 0.5 + 0 * networks.training_images(job)
     rows = transition.metric_rows(job, generated, transition.originals(8))
     assert rows.shape == (len(GENERATORS), len(RULES), 4)
     network, perfect, copier = rows
@@ -87,36 +141,72 @@ def test_what_is_kept_is_whole(run):
     arrays, record = results.load(f"06-unet-transition/{run}")
     assert record["command"] == f"python -m memnb.transition {run}"
     if run == "metric":
-        assert len(arrays["table"]) == len(arrays["jobs"])
-        assert ((arrays["table"][..., 0] >= 0) & (arrays["table"][..., 0] <= 1)).all()
+        kept = {r: results.load(f"06-unet-transition/{r}")[0] for r in transition.MEASURED}
+        images = {f"{r}-{k}" for r, a in kept.items() for k in a if k.endswith("-images")}
+        assert {f"{key}-images" for key in arrays} == images
+        for rows in arrays.values():
+            assert rows.shape == (len(GENERATORS), len(RULES), 4)
+            assert ((rows[..., 0] >= 0) & (rows[..., 0] <= 1)).all()
         return
     there = [job for job in RUNS[run] if job.key not in record["parameters"]["missing"]]
-    assert there and {job.key for job in there} == set(record["parameters"]["seconds"])
+    told = record["parameters"]["networks"]
+    assert there and {job.key for job in there} == set(told)
     for job in there:
+        about = told[job.key]
+        assert about["seconds"] > 0 and about["device"] and about["date"] >= "2026-11-24"
+        # What all networks share and what this one has of its own is its configuration
+        kept = record["parameters"]["training"] | about["training"]
+        assert replace(networks.config_of(job), device="cpu") == TrainingConfig(**kept)
+        assert not set(record["parameters"]["training"]) & set(about["training"])
         loss = arrays[f"{job.key}-loss"]
         assert torch.isfinite(loss).all() and loss[-1] < loss[0]
 
 
+def test_kept_step_times_are_of_equal_networks():
+    arrays, record = results.load("06-unet-transition/speed")
+    cases, ways = (record["parameters"][k] for k in ("cases", "ways"))
+    assert arrays["seconds"].shape == arrays["parameters"].shape == (len(cases), len(ways))
+    assert (arrays["seconds"] > 0).all()
+    for (size, side, _), parameters in zip(cases, arrays["parameters"], strict=True):
+        assert set(parameters.tolist()) == {count_parameters(UNet(size, side))}
+
+
+def test_what_the_networks_on_sums_made_is_whole():
+    arrays, _ = results.load("06-unet-transition/simplex")
+    for job in RUNS["simplex"]:
+        known = networks.training_images(job)
+        assert known.shape == (7, 1, 8, 8)
+        back = arrays[f"{job.key}-back"].float() / 255
+        assert back.shape[:3] == (len(networks.BACK_STEPS), len(sums.POINTS), networks.N_BACK)
+        start = sums.points_of(known, "training", networks.N_BACK)
+        home = [sums.stayed(x[0], start, known).double().mean() for x in back]
+        # More noise cannot bring more points back
+        assert home[0] >= home[1] >= home[2] - 0.1
+        if job.variant.endswith("_1600"):
+            assert home[0] == 1
+            kinds = project_on_sums(arrays[f"{job.key}-images"].float() / 255, known).kinds()
+            assert (kinds == 0).double().mean() > 0.5
+
+
 def test_kept_weights_give_the_kept_images():
-    for n in (8, 1500):
-        net, schedule = trained.digit_network(n)
-        noise = gaussian_noise(64, 8, 1)[:16]
-        x = (sample(net, schedule, noise, n_steps=10) + 1) / 2
-        gap = (x.clamp(0, 1) - trained.digit_images(n, "a", 10, 1)[:16]).abs()
-        assert gap.mean() < 0.01 and gap.flatten(1).mean(1).median() < 0.005
+    net, schedule = trained.digit_network(1500)
+    noise = gaussian_noise(64, 8, 1)[:16]
+    x = (sample(net, schedule, noise, n_steps=10) + 1) / 2
+    gap = (x.clamp(0, 1) - trained.digit_images(1500, "a", 10, 1)[:16]).abs()
+    assert gap.mean() < 0.01 and gap.flatten(1).mean(1).median() < 0.005
 
 
 def test_kept_metric_is_that_of_the_kept_images():
-    where = trained.load("metric")["jobs"].tolist()
     job = Job("protocol", 10, "cosine", 1)
-    row = where.index([list(RUNS).index("protocol"), RUNS["protocol"].index(job)])
     images = trained.load("protocol")[f"{job.key}-images"].float()
     again = transition.metric_rows(job, images, transition.originals(8))
-    torch.testing.assert_close(again, trained.load("metric")["table"][row], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        again, trained.load("metric")[f"protocol-{job.key}"], rtol=1e-6, atol=1e-6
+    )
 
 
 def test_seeds_of_the_noise_are_parts_of_all_images():
-    parts = [trained.digit_images(8, noise_seed=s) for s in transition.NOISE_SEEDS]
+    parts = [trained.digit_images(8, noise_seed=s) for s in networks.NOISE_SEEDS]
     assert torch.equal(torch.cat(parts), trained.digit_images(8))
     near = nearest_neighbors(parts[0], trained.training_digits(8))
     assert near.memorized().double().mean() > 0.9
@@ -134,6 +224,19 @@ def test_curves_against_n():
     assert scaled[0][0] == 1
     half = trained.half_point([1, 10, 100, 1000], torch.tensor([4.0, 4.0, 0.0, 0.0]))
     assert half == pytest.approx(10**1.5)
+    for flat in ([0.5, 0.5, 0.5], [0.5, 0.9, 0.5]):  # no way from the first to the last value
+        assert math.isnan(trained.half_point([1, 10, 100], torch.tensor(flat)))
+
+
+def test_the_spread_of_pixels_is_that_of_what_was_made():
+    rows = trained.pixel_spread("protocol", "cosine")
+    assert [n for n, *_ in rows] == [10, 30, 100, 300, 1000]
+    kept = trained.load("protocol")
+    x = torch.stack([kept[f"n30-cosine-s{seed}-images"].double() for seed in range(5)])
+    n, std, outside = rows[1]
+    assert n == 30 and std == pytest.approx(x.std().item())
+    assert outside == pytest.approx((x - x.clamp(0, 1) != 0).double().mean().item())
+    assert outside > 0.9  # nothing was clamped
 
 
 def test_tiles_keep_every_image():
@@ -148,15 +251,40 @@ def test_tiles_keep_every_image():
 
 
 def test_the_button_trains_and_shows_what_it_made(monkeypatch):
-    box = LiveTraining(sizes=(2, 4), steps=4).widget()
-    controls, live = box.children
-    size, button, bar = controls.children
-    before = np.array(live.data[0].z)
+    box = LiveTraining(sizes=(2, 4), steps=(3, 4)).widget()
+    choices, action, live, told = box.children
+    (size, steps, seed), (button, bar) = choices.children, action.children
+    shown = [np.array(live.data[0].z)]
     size.value = 4
-    button.click()
-    assert bar.value == bar.max == 4 and not button.disabled
-    assert (np.array(live.data[0].z) != before).mean() > 0.3
+    for steps.value, seed.value in ((4, 0), (3, 0), (3, 7)):
+        button.click()
+        assert bar.value == bar.max == steps.value and not button.disabled and not told.value
+        shown.append(np.array(live.data[0].z))
+        assert all((shown[-1] != old).mean() > 0.1 for old in shown[:-1])
     assert "copies" in live.layout.xaxis.title.text
+    button.click()  # the same choice gives the same images
+    assert (np.array(live.data[0].z) == shown[-1]).all()
+
+
+def test_what_goes_wrong_behind_the_button_is_shown(monkeypatch):
+    box = LiveTraining(sizes=(4,), steps=(2,)).widget()
+    _, action, live, told = box.children
+    button = action.children[0]
+    before = np.array(live.data[0].z)
+
+    def fail(*arguments, **named):
+        raise MemoryError("no room for <this>")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("memnb.explorers.unet_transition.train", fail)
+        button.click()
+    assert "MemoryError" in told.value and "no room for &lt;this&gt;" in told.value
+    assert not button.disabled and (np.array(live.data[0].z) == before).all()
+    button.click()
+    assert not told.value and (np.array(live.data[0].z) != before).any()
+
+
+def test_on_the_website_the_button_is_a_sentence(monkeypatch):
     monkeypatch.setenv("MEMNB_STATIC", "1")
     bundle = LiveTraining()._repr_mimebundle_()
     assert set(bundle) == {"text/html", "text/plain"} and "JupyterLab" in bundle["text/html"]
@@ -171,11 +299,44 @@ def test_errors():
         trained.digit_images(8, n_steps=7)
     with pytest.raises(ValueError, match="noise_seed must be one of 1, 2, 3, 4, got 0"):
         trained.digit_images(8, noise_seed=0)
-    with pytest.raises(ValueError, match="n must be one of 8, 1500, got 64"):
+    with pytest.raises(ValueError, match="n must be one of 1500, got 64"):
         trained.digit_network(64)
     with pytest.raises(ValueError, match="rule must be one of"):
         trained.transition("paper", "paper", "some rule")
-    with pytest.raises(ValueError, match="run 'synthetic' with schedule 'paper' has no network"):
+    with pytest.raises(ValueError, match="run 'synthetic' and variant 'paper' has no network"):
         trained.transition("synthetic", "paper", next(iter(RULES)))
-    with pytest.raises(SystemExit):
-        transition.main(["nothing"])
+    with pytest.raises(ValueError, match="run must be one of"):
+        trained.transition("digits", "a", next(iter(RULES)))
+
+
+@pytest.mark.parametrize("arguments, told", [
+    (["nothing"], "invalid choice: 'nothing'"),
+    (["live", "--device", "tpu"], "device must be 'cpu', 'cuda' or 'cuda:0', got 'tpu'"),
+    (["live", "--device", "cuda:99"], "device 'cuda:99' was asked for, but there"),
+])  # fmt: skip
+def test_a_wrong_command_is_one_line_and_trains_nothing(arguments, told, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        transition.main([*arguments, "--workdir", str(tmp_path / "w")])
+    assert stop.value.code == 2 and not (tmp_path / "w").exists()
+    *usage, last = capsys.readouterr().err.strip().splitlines()
+    assert told in last and "Traceback" not in "".join(usage)
+
+
+GOOD = {"theta": 1 / 3, "n_live": 30, "n_draws": 200, "seed": 0, "profile": "quick"}
+
+
+@pytest.mark.parametrize("change, error, told", [
+    ({"theta": 0.0}, ValueError, r"theta must be in \(0, 1\], got 0"),
+    ({"theta": 1.5}, ValueError, r"theta must be in \(0, 1\], got 1.5"),
+    ({"theta": "1/3"}, TypeError, "theta must be a real number, got '1/3'"),
+    ({"n_live": 31}, ValueError, "n_live must be one of 10, 30, 100, 300, 1000, got 31"),
+    ({"n_draws": 1}, ValueError, "n_draws must be at least 2, got 1"),
+    ({"n_draws": 2.0}, TypeError, "n_draws must be an integer, got 2.0"),
+    ({"seed": 5}, ValueError, "seed must be between 0 and 4, got 5"),
+    ({"seed": -1}, ValueError, "seed must be between 0 and 4, got -1"),
+    ({"profile": "fast"}, ValueError, "profile must be one of 'quick', 'paper', got 'fast'"),
+])  # fmt: skip
+def test_parameters_of_the_chapter_are_checked(change, error, told):
+    transition.check_chapter(**GOOD)
+    with pytest.raises(error, match=told):
+        transition.check_chapter(**GOOD | change)

@@ -4,9 +4,11 @@ What networks generated is read from the results of long runs, so that a slider 
 measures. :class:`LiveTraining` is the exception: in JupyterLab it trains a small network.
 """
 
+from dataclasses import replace
+
 import torch
 
-from memnb import trained, transition
+from memnb import networks, trained, transition
 from memnb.diffusion import gaussian_noise, make_schedule, sample
 from memnb.explorers.base import Axis, Explorer
 from memnb.figures import unet_transition as figures
@@ -44,9 +46,9 @@ def copies():
     sizes = trained.digit_sizes()
     axes = (
         Axis("n", "training images n", sizes, 64),
-        Axis("steps", "diffusion steps", transition.SAMPLE_STEPS, 25, (5, 25, 50)),
+        Axis("steps", "diffusion steps", networks.SAMPLE_STEPS, 25, (5, 25, 50)),
         Axis("threshold", "threshold θ", (0.1, 0.2, THIRD, 0.5, 0.7), THIRD, (0.1, THIRD, 0.7)),
-        Axis("seed", "seed of the noise", transition.NOISE_SEEDS, 1, (1, 4)),
+        Axis("seed", "seed of the noise", networks.NOISE_SEEDS, 1, (1, 4)),
     )
     alt = (
         "Eight generated digits over the nearest training digit of each, with a mark that says "
@@ -73,8 +75,8 @@ def two_networks():
 
     axes = (
         Axis("n", "training images n, each", trained.digit_sizes("ab"), 8),
-        Axis("steps", "diffusion steps", transition.SAMPLE_STEPS, 25, (5, 25, 50)),
-        Axis("seed", "seed of the noise", transition.NOISE_SEEDS, 1, (1, 2, 4)),
+        Axis("steps", "diffusion steps", networks.SAMPLE_STEPS, 25, (5, 25, 50)),
+        Axis("seed", "seed of the noise", networks.NOISE_SEEDS, 1, (1, 2, 4)),
     )
     alt = (
         "Eight digits of one network over eight of another, made from the same noise. With few "
@@ -87,11 +89,12 @@ PROTOCOLS = {
     "20 epochs, paper's schedule": ("protocol", "paper"),
     "20 epochs, cosine": ("protocol", "cosine"),
     "1000 steps, cosine": ("synthetic", "cosine"),
+    "20 epochs, 12.9 million": ("paper", "paper"),
 }
 
 
 def figure_four():
-    """The paper's figure 4 under three ways of training and three ways of measuring.
+    """The paper's figure 4 under four ways of training and three ways of measuring.
 
     Returns
     -------
@@ -130,24 +133,21 @@ class LiveTraining:
 
     Parameters
     ----------
-    sizes : sequence of int
-        Numbers of training images to choose from.
-    steps : int, optional
-        Number of training steps; those of the run ``live`` if not given.
+    sizes, steps, seeds : sequence of int
+        Numbers of training images, numbers of training steps and seeds to choose from. The seed is
+        that of the weights, of the batches and of the noise that the images are made from.
     """
 
-    def __init__(self, sizes=(2, 4, 8, 16, 64), steps=None):
-        from dataclasses import replace
+    def __init__(self, sizes=(2, 4, 8, 16, 64), steps=(50, 100, 200, 400, 800), seeds=range(10)):
+        self.sizes, self.steps, self.seeds = tuple(sizes), tuple(steps), tuple(seeds)
 
-        self.sizes = tuple(sizes)
-        self.config = transition.LIVE if steps is None else replace(transition.LIVE, steps=steps)
-
-    def figure(self, n, on_step=None):
+    def figure(self, n, steps, seed, on_step=None):
         """Train on n digits; the generated images over their nearest training images."""
-        training = transition.training_images(transition.Job("live", n, "a", 0))
-        net, _ = train(training, self.config, progress=False, on_step=on_step)
-        x = (sample(net, make_schedule(), gaussian_noise(64, 8, 1), n_steps=25) + 1) / 2
-        x = x.clamp(0, 1)
+        training = networks.training_images(networks.Job("live", n, "a", 0))
+        config = replace(networks.LIVE, steps=steps, seed=seed)
+        net, _ = train(training, config, progress=False, on_step=on_step)
+        noise = gaussian_noise(64, 8, seed + 1)
+        x = ((sample(net, make_schedule(), noise, n_steps=25) + 1) / 2).clamp(0, 1)
         near = nearest_neighbors(x, training)
         memorized = near.memorized()
         note = f"copies: {100 * memorized.double().mean().item():.0f} %"
@@ -155,13 +155,23 @@ class LiveTraining:
         return figures.gallery_figure(rows, LABELS, memorized[:COLUMNS], note)
 
     def widget(self):
-        """The button, its progress bar and the images, for JupyterLab."""
+        """The sliders, the button, its progress bar and the images, for JupyterLab.
+
+        What goes wrong while it trains is told in a line below the images.
+        """
         import ipywidgets
         import plotly.graph_objects as go
 
-        size = ipywidgets.SelectionSlider(options=self.sizes, description="digits n")
+        def slider(options, value, name):
+            value = value if value in options else options[0]
+            return ipywidgets.SelectionSlider(options=options, value=value, description=name)
+
+        size = slider(self.sizes, 4, "digits n")
+        steps = slider(self.steps, networks.LIVE.steps, "steps")
+        seed = slider(self.seeds, 0, "seed")
         button = ipywidgets.Button(description="Train", icon="play")
-        bar = ipywidgets.IntProgress(min=0, max=self.config.steps, description="step")
+        bar = ipywidgets.IntProgress(min=0, max=steps.value, description="step")
+        told = ipywidgets.HTML()
         empty = figures.gallery_figure(
             (torch.zeros(COLUMNS, 1, 8, 8),) * 2, LABELS, torch.zeros(COLUMNS, dtype=torch.bool)
         )
@@ -173,17 +183,21 @@ class LiveTraining:
 
         def click(_button):
             button.disabled = True
+            told.value, bar.value, bar.max = "", 0, steps.value
             try:
-                new = self.figure(size.value, on_step)
+                new = self.figure(size.value, steps.value, seed.value, on_step)
                 with live.batch_update():
                     for old, trace in zip(live.data, new.data, strict=True):
                         old.update(trace.to_plotly_json(), overwrite=True)
                     live.layout.update(new.layout.to_plotly_json(), overwrite=True)
+            except Exception as error:  # a callback's errors would only be in Lab's log
+                told.value = f"<b>{type(error).__name__}:</b> {escape(str(error))}"
             finally:
                 button.disabled = False
 
         button.on_click(click)
-        return ipywidgets.VBox([ipywidgets.HBox([size, button, bar]), live])
+        choices = ipywidgets.HBox([size, steps, seed])
+        return ipywidgets.VBox([choices, ipywidgets.HBox([button, bar]), live, told])
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         text = (

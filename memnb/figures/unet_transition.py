@@ -14,7 +14,6 @@ from memnb.figures.style import CLASS_COLORS, CLASS_SYMBOLS, PALETTE, compact
 __all__ = [
     "agreement_figure",
     "bars_figure",
-    "coefficient_figure",
     "curves_figure",
     "gallery_figure",
     "resolution_figure",
@@ -185,15 +184,16 @@ def sweep_figure(thresholds, shares, null):
     return figure
 
 
-def agreement_figure(n, paired, shuffled, nearest):
+def agreement_figure(n, paired, shuffled, nearest, linear, beyond):
     r"""Similarity of the images that two networks make from the same noise.
 
     Parameters
     ----------
     n : sequence of int, length K
-    paired, shuffled, nearest : pairs of sequences of float, length K
-        Mean and standard error of the similarity of pairs, of shuffled pairs, and of images with
-        their nearest training image.
+    paired, shuffled, nearest, linear, beyond : pairs of sequences of float, length K
+        Mean and standard error of the similarity of pairs, of shuffled pairs, of images with their
+        nearest training image, of the pairs that the best linear denoisers make, and of the pairs
+        after these were subtracted.
 
     Returns
     -------
@@ -202,6 +202,8 @@ def agreement_figure(n, paired, shuffled, nearest):
     curves = {
         "two networks, same noise": (n, *paired),
         "with the nearest training image": (n, *nearest),
+        "two linear denoisers, same noise": (n, *linear),
+        "two networks less linear": (n, *beyond),
         "two networks, shuffled|null": (n, *shuffled),
     }
     return curves_figure(curves, "training images n", "similarity (cosine)", y_range=(0, 1.03))
@@ -290,39 +292,6 @@ def resolution_figure(shifts, exact, grid):
     figure = curves_figure(curves, "added to every pixel", "distance E", False)
     figure.update_traces(marker={"size": 5})
     figure.update_yaxes(rangemode="tozero")
-    return figure
-
-
-def coefficient_figure(groups):
-    r"""Histograms of least-squares coefficients, one panel for each training set.
-
-    Parameters
-    ----------
-    groups : dict
-        Title to coefficients, any shape.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-    """
-    figure = make_subplots(
-        rows=1, cols=len(groups), subplot_titles=list(groups), shared_yaxes=True,
-        horizontal_spacing=0.04,
-    )  # fmt: skip
-    edges = np.linspace(-0.7, 1.7, 49)
-    for column, values in enumerate(groups.values(), 1):
-        counts, _ = np.histogram(np.asarray(values).ravel().clip(edges[0], edges[-1]), edges)
-        figure.add_bar(
-            x=compact((edges[1:] + edges[:-1]) / 2), y=compact(counts / counts.sum()), row=1,
-            col=column, marker={"color": SERIES[1]}, showlegend=False, name="share",
-        )  # fmt: skip
-        for value in (0, 1):
-            figure.add_vline(
-                x=value, line={"color": NEUTRAL, "width": 1, "dash": "dot"}, row=1, col=column
-            )
-    figure.update_layout(bargap=0.05)
-    figure.update_xaxes(title="coefficient", tickvals=[0, 1])
-    figure.update_yaxes(title="share of coefficients", col=1)
     return figure
 
 
