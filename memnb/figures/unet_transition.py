@@ -103,7 +103,7 @@ def gallery_figure(rows, labels, memorized=None, note=""):
             showlegend=memorized is not None, cliponaxis=False,
         )  # fmt: skip
     figure.update_xaxes(title={"text": note, "standoff": 12})
-    height = 100 + len(rows) * 85
+    height = 100 + min(len(rows) * 85, 300)  # more rows are smaller: a phone has no width for them
     figure.update_layout(height=height, margin={"l": 70, "r": 10, "t": 30, "b": 50})
     return figure
 
