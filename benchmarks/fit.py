@@ -15,7 +15,7 @@ from tqdm import tqdm
 import memnb
 from benchmarks import is_quick
 from memnb.fit import NetworkBatch, draw_samples
-from memnb.fit.train import Trainer
+from memnb.fit.trainer import Trainer
 
 __all__ = ["main", "measure"]
 

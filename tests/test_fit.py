@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 import memnb
 from memnb import fit as trained
 from memnb.fit import networks as networks_module
-from memnb.fit import train as train_module
+from memnb.fit import trainer as train_module
 from memnb.fit.networks import NetworkBatch, add_gradients
-from memnb.fit.train import Diverged, NotConverged, fit
+from memnb.fit.train import fit
+from memnb.fit.trainer import Diverged, NotConverged
 
 F64 = torch.float64
 
@@ -202,6 +203,45 @@ def test_a_checkpoint_of_another_fit_is_refused(tmp_path):
     with pytest.raises(ValueError, match="belongs to a fit with another samples"):
         fit(trained.draw_samples(data, 0.06, 20), 8, rounds=6, steps=2, checkpoint=path,
             progress=False)  # fmt: skip
+
+
+@pytest.mark.parametrize("content", ["bytes", "weights"])
+def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path, content):
+    path = tmp_path / "state.pt"
+    if content == "bytes":
+        path.write_bytes(b"not a checkpoint")
+    else:
+        torch.save({"weights": torch.zeros(3)}, path)
+    before = path.read_bytes()
+    samples = trained.draw_samples(memnb.orthogonal_set(3, 2), 0.05, 20)
+    with pytest.raises(ValueError, match=r"checkpoint .*state\.pt (cannot be read|does not hold)"):
+        fit(samples, 8, checkpoint=path, progress=False)
+    assert path.read_bytes() == before
+
+
+def test_converged_means_settled_and_below_the_tolerance_in_each_of_the_last_rounds():
+    samples = trained.draw_samples(memnb.orthogonal_set(3, 2), [0.05, 0.1], 20)
+    trainer = train_module.Trainer(samples, {
+        "width": 8, "method": "lagrangian", "penalty": None, "weight_decay": 0.0, "dropout": 0.1,
+        "learning_rate": 1e-2, "rounds": 9, "steps": 1, "seed": 0,
+    })  # fmt: skip
+    good = torch.tensor([[5e-4, 5e-4], [4.0, 4.0]], dtype=F64)
+    trainer.history = [good.clone() for _ in range(6)]
+    assert trainer.converged(1e-3, 3e-3)[0].all()
+    trainer.history[-3][0, 1] = 2e-3  # one round of the window, one network
+    assert trainer.converged(1e-3, 3e-3)[0].tolist() == [True, False]
+    trainer.history = [good.clone() for _ in range(6)]
+    for line in trainer.history[-3:]:
+        line[1, 0] = 4.1
+    assert trainer.converged(1e-3, 3e-3)[0].tolist() == [False, True]
+
+
+def test_the_result_tells_which_networks_had_to_interpolate():
+    samples = trained.draw_samples(memnb.orthogonal_set(3, 2), [0.05, 0.8], 20)
+    done = fit(samples, 48, rounds=40, steps=40, residual_tol=5e-3, settle_tol=1e-2, progress=False)
+    assert done.interpolates.tolist() == [True, False]
+    assert done.residual[0] <= 5e-3 < done.residual[1]
+    assert (done.history[-3:, 0, 0] <= 5e-3).all()
 
 
 def test_a_stall_and_a_nan_are_errors_not_results():

@@ -11,7 +11,7 @@ from memnb.explorers import trained_denoisers as explorers
 from memnb.explorers.trained_denoisers import Retrain, small_case
 from memnb.fit import runs
 from memnb.fit.networks import NetworkBatch
-from memnb.fit.train import NotConverged
+from memnb.fit.trainer import NotConverged
 
 TINY = {"counts": (2, 3), "d": 3, "n_noisy": 12, "n_levels": 6, "n_starts": 40}
 LOOSE = {"residual_tol": 0.1, "settle_tol": 0.3, "rounds": 60, "steps": 10}

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from memnb.fit.runs import Flows, Stability, Sweep, keep
-from memnb.fit.train import METHODS, Diverged, NotConverged
+from memnb.fit.trainer import METHODS, Diverged, NotConverged
 
 __all__ = ["main"]
 

@@ -100,16 +100,16 @@ class Flows:
     method: str = "lagrangian"
     d: int = 10
     counts: tuple = (3, 5, 8, 11)
-    n_noisy: int = 40
+    n_noisy: int = 100
     n_levels: int = 30
     sigma_T: float = 1.0
     sigma_min: float = 0.03
     sigma_score: float = 0.05
-    units_per_ramp: int = 12
-    rounds: int = 300  # divided by N, at least 30
+    units_per_ramp: int = 34  # 17 for each of the two that the optimum has
+    rounds: int = 300  # divided by N, at least 60
     steps: int = 50
-    residual_tol: float = 2e-3
-    settle_tol: float = 1e-2
+    residual_tol: float = 1e-3
+    settle_tol: float = 3e-3
     n_starts: int = 500
     n_steps: int = 100
     thin: tuple = (1, 3)
@@ -128,7 +128,7 @@ class Flows:
         """Train, move the starts, and return the arrays to keep."""
         arrays = {"sigma": self.levels()}
         for N in self.counts:
-            rounds = max(30, self.rounds // N)  # small problems need more of their cheap rounds
+            rounds = max(60, self.rounds // N)  # small problems need more of their cheap rounds
             done = fit(
                 self.samples(N, device),
                 self.units_per_ramp * (N - 1),
