@@ -75,3 +75,12 @@ def test_networks_in_a_batch_end_where_they_end_alone():
     assert rows["one batch"]["difference"] == 0
     for name in ("one after another", "one batch, autograd"):
         assert rows[name]["difference"] < 1e-9 and rows[name]["seconds"] > 0
+
+
+def test_cooper_and_the_written_out_loop_take_the_same_path():
+    from benchmarks.cooper import measure as measure_cooper
+
+    hand, library = measure_cooper(3, 3, 8, 12, 4, 1, steps=6, dtype=torch.float64)
+    assert (hand["arm"], library["arm"]) == ("by hand", "cooper")
+    assert hand["difference"] == 0 and library["difference"] < 1e-9
+    assert abs(library["residual"] / hand["residual"] - 1) < 1e-9

@@ -1,6 +1,7 @@
 """Long runs in small: what is kept can be computed again from what is kept."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -9,8 +10,9 @@ import memnb
 from memnb import results
 from memnb.explorers import trained_denoisers as explorers
 from memnb.explorers.trained_denoisers import Retrain, small_case
-from memnb.fit import runs
+from memnb.fit import METHODS, closed_form_cost, draw_samples, kept, runs
 from memnb.fit.networks import NetworkBatch
+from memnb.fit.stability import subsets, sum_drift
 from memnb.fit.trainer import NotConverged
 
 TINY = {"counts": (2, 3), "d": 3, "n_noisy": 12, "n_levels": 6, "n_starts": 40}
@@ -23,8 +25,8 @@ def flows(tmp_path_factory):
     run = runs.Flows(**TINY, **LOOSE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "where", lambda name, _root=None: _where(root, name))
-        runs.keep("flows-tiny", run, "python -m x", root / "work", "cpu")
-        return run, *results.load(f"{runs.CHAPTER}/flows-tiny"), root
+        kept.keep("flows-tiny", run, "python -m x", root / "work", "cpu")
+        return run, *results.load(f"{kept.CHAPTER}/flows-tiny"), root
 
 
 def _where(root, name):
@@ -35,14 +37,14 @@ def test_a_flow_run_keeps_networks_that_give_its_endpoints(flows):
     run, arrays, record, _ = flows
     assert record["parameters"]["counts"] == [2, 3] and record["seconds"] > 0
     for N in run.counts:
-        networks = runs.load_networks(arrays, f"_{N}")
+        networks = kept.load_networks(arrays, f"_{N}")
         assert networks.n_nets == 6 and networks.dim == 3
         for every in run.thin:
-            again = runs.endpoints(networks, run, every)
+            again = runs.endpoints(networks, run.levels(), run, every)
             for name in ("score", "probability", "paused"):
-                kept = arrays[f"{name}_{N}_every{every}"].float()
+                told = arrays[f"{name}_{N}_every{every}"].float()
                 # half precision keeps three digits; a start on a ridge may fall either way
-                near = (again[name] - kept).abs().amax(dim=1) < 5e-3 * (1 + kept.abs().amax(dim=1))
+                near = (again[name] - told).abs().amax(dim=1) < 5e-3 * (1 + told.abs().amax(dim=1))
                 assert near.double().mean() > 0.9
 
 
@@ -74,10 +76,14 @@ def test_dead_units_are_not_kept_and_not_missed():
     nets = NetworkBatch.random(2, 6, 3)
     nets.A[:, :, [1, 4]] = 0
     nets.A[1, :, 2] = 0  # alive in the other network
-    kept = runs.load_networks(runs._weights(nets))
-    assert kept.W.shape[1] == 4
+    nets = kept.rounded(nets)
+    told = kept.load_networks(kept.weights(nets))
+    assert told.W.shape[1] == 4
     y = torch.randn(2, 10, 3, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(kept(y), nets(y))
+    torch.testing.assert_close(told(y), nets(y))
+    second = kept.load_networks(kept.weights(nets, every=2))
+    assert second.n_nets == 1
+    torch.testing.assert_close(second(y[:1]), nets(y)[:1])
 
 
 def test_a_stability_run_in_small(tmp_path):
@@ -123,26 +129,137 @@ def test_the_small_case_is_a_minimum_norm_network():
     assert done.residual.max() <= 1e-3 and (done.cost <= done.closed_form).all()
 
 
-def test_the_command_line_names_its_runs(capsys):
+def test_weight_decay_in_small_and_one_of_its_networks_alone(tmp_path):
+    run = runs.Decay(
+        N=3, d=3, n_noisy=20, sigma=(0.1, 0.05), decays=(0.01, 100.0), rounds=20, steps=20,
+        n_starts=30, settle_tol=0.05,
+    )  # fmt: skip
+    told = run.run(tmp_path)
+    assert told["cost"].shape == (2, 2) and told["virtual"].shape == (2, 2, 2)
+    # A strong pull leaves no ramps: nothing costs, nothing fits
+    assert told["cost"][1].max() < 0.1 < told["cost"][0].min()
+    assert (told["residual"][1] > 1.5 * told["residual"][0]).all()
+    alone = run.fit(0.01, sigma=run.sigma[:1], progress=False)
+    assert torch.isclose(alone.cost[0].float(), told["cost"][0, 0], rtol=0.05)
+
+
+GOOD = {"live_N": 5, "live_d": 5, "threshold": 0.2, "norm": "l2", "n_check": 50, "seed": 0,
+        "profile": "quick"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"live_N": 7}, "live_N must be between 2 and 6, got 7"),
+        ({"live_N": 1}, "live_N must be between 2 and"),
+        ({"live_d": 0}, "live_d must be at least 1"),
+        ({"threshold": 0.0}, "threshold must be in"),
+        ({"norm": "l3"}, "norm must be one of 'l2', 'linf'"),
+        ({"n_check": 501}, "n_check must be between 1 and 500"),
+        ({"seed": -1}, "seed must be at least 0"),
+        ({"profile": "fast"}, "profile must be one of"),
+    ],
+)
+def test_parameters_of_the_chapter_are_refused_by_their_names(bad, message):
+    runs.check_chapter(**GOOD)
+    with pytest.raises(ValueError, match=message):
+        runs.check_chapter(**{**GOOD, **bad})
+
+
+def test_the_command_line_names_its_runs(capsys, tmp_path):
     from memnb.fit.__main__ import main
 
     with pytest.raises(SystemExit):
         main(["nonsense"])
-    assert "'stability', 'flows', 'sweep'" in capsys.readouterr().err
+    assert "'stability', 'flows', 'sweep', 'decay'" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="quick"):
         main(["stability", "--profile", "small"])
+    with pytest.raises(SystemExit, match="sweep has the profile quick only"):
+        main(["sweep", "--profile", "paper"])
+    with pytest.raises(SystemExit, match="device must be cpu, cuda"):
+        main(["sweep", "--device", "mps", "--workdir", str(tmp_path)])
+    if not torch.cuda.is_available():
+        with pytest.raises(SystemExit, match="'cuda:0' was asked for, but there is no CUDA device"):
+            main(["sweep", "--device", "cuda:0", "--workdir", str(tmp_path)])
+    assert not list(tmp_path.iterdir())
+
+
+def _kept_runs():
+    """Every kept run by its name, with the run that the command line would do."""
+    from memnb.fit.__main__ import FLOWS, OTHERS, STABILITY, flow_run
+
+    known = dict([*STABILITY.values(), *OTHERS.values()])
+    known |= dict(flow_run(size, method) for size in FLOWS for method in METHODS)
+    folder = results.where(f"{kept.CHAPTER}/x")[0].parent
+    return [(path.stem, known[path.stem]) for path in sorted(folder.glob("*.npz"))]
 
 
 def test_kept_runs_are_those_of_the_code():
     """What a kept run says of itself is what the code would do today."""
-    for name, run in (("stability-d30", runs.Stability()), ("sweep-d10", runs.Sweep())):
-        _, record = results.load(f"{runs.CHAPTER}/{name}")
-        expected = json.loads(json.dumps(runs.asdict(run)))
-        assert record["parameters"] == expected
-    for method in ("lagrangian", "weight-decay", "adam", "dropout"):
-        _, record = results.load(f"{runs.CHAPTER}/flows-d10-{method}")
-        run = runs.Flows(method=method)
-        expected = json.loads(json.dumps(runs.asdict(run)))
-        expected["residual_tol"] = 2e-3 if method == "lagrangian" else 5e-3
-        expected["settle_tol"] = 5e-2 if method == "dropout" else 1e-2
-        assert record["parameters"] == expected
+    names = {name for name, _ in _kept_runs()}
+    assert names >= {"stability-d10", "stability-d30", "sweep-d10", "decay-d10"}
+    assert names >= {f"flows-d{d}-{method}" for d in (5, 10) for method in METHODS}
+    for name, run in _kept_runs():
+        _, record = results.load(f"{kept.CHAPTER}/{name}")
+        assert record["parameters"] == json.loads(json.dumps(asdict(run))), name
+
+
+FLOW_RUNS = [(name, run) for name, run in _kept_runs() if isinstance(run, runs.Flows)]
+
+
+@pytest.mark.parametrize(("name", "run"), FLOW_RUNS, ids=[name for name, _ in FLOW_RUNS])
+def test_kept_flow_networks_have_the_residuals_costs_and_ends_that_are_told(name, run):
+    """Samples drawn again, 50 of the starts moved again, for every N."""
+    arrays, _ = results.load(f"{kept.CHAPTER}/{name}")
+    part = torch.randperm(run.n_starts, generator=torch.Generator().manual_seed(1))[:50]
+    here = slice(None, None, run.keep_every)
+    for N in run.counts:
+        networks, samples = kept.load_networks(arrays, f"_{N}"), run.samples(N)
+        with torch.no_grad():
+            residual = [
+                (networks.network(k)(y) - samples.targets).square().mean().sqrt()
+                for k, y in enumerate(samples.y[here])
+            ]
+        torch.testing.assert_close(
+            torch.stack(residual), arrays[f"residual_{N}"][here], rtol=1e-2, atol=1e-6
+        )
+        torch.testing.assert_close(networks.cost(), arrays[f"cost_{N}"][here], rtol=1e-4, atol=1e-4)
+        again = runs.endpoints(networks, run.levels()[here], run, starts=part)
+        data = memnb.orthogonal_set(N, run.d)
+        for flow in ("score", "probability"):
+            told = arrays[f"{flow}_{N}_every{run.keep_every}"][part].double()
+            now = memnb.classify(again[flow].double(), data).labels
+            assert (now == memnb.classify(told, data).labels).double().mean() >= 0.96
+
+
+@pytest.mark.parametrize(
+    ("name", "run"), [(n, r) for n, r in FLOW_RUNS if r.method == "lagrangian"], ids=str
+)
+def test_kept_lagrangian_networks_at_low_noise_interpolate_at_minimum_norm(name, run):
+    arrays, _ = results.load(f"{kept.CHAPTER}/{name}")
+    low = run.levels() <= runs.LOW
+    for N in run.counts:
+        assert arrays[f"interpolates_{N}"][low].all()
+        assert (arrays[f"residual_{N}"][low] <= 1e-3).all()
+        assert (arrays[f"cost_{N}"][low] <= arrays[f"closed_form_{N}"][low]).all()
+
+
+def test_kept_small_networks_are_stable_at_nine_of_ten_pairs_in_every_draw():
+    """The bars of the book: residual, cost, and what the flow says of the pair sums."""
+    arrays, record = results.load(f"{kept.CHAPTER}/stability-d10")
+    run = runs.Stability(**{k: tuple(v) if isinstance(v, list) else v
+                            for k, v in record["parameters"].items()})  # fmt: skip
+    data = memnb.orthogonal_set(run.N, run.d, dtype=torch.float32)
+    samples = draw_samples(data, [run.sigma] * run.n_draws, run.n_noisy, run.seed)
+    networks = kept.load_networks(arrays)
+    on = subsets(data.n_ramps, 2)
+    closed_form = closed_form_cost(samples)
+    for s in range(run.n_draws):
+        net = networks.network(s)
+        with torch.no_grad():
+            residual = (net(samples.y[s]) - samples.targets).square().mean().sqrt()
+        assert residual <= 1e-3 and net.cost() <= closed_form[s]
+        drift = sum_drift(net, data, on)[:, 0]
+        assert (drift <= 0.2).double().mean() >= 0.9
+        told = arrays["drift_2"][s, :, 0].float()
+        assert ((drift <= 0.2) == (told <= 0.2)).double().mean() >= 0.95

@@ -12,7 +12,8 @@ from memnb.figures import score_flow as bars
 from memnb.figures import trained_denoisers as figures
 from memnb.figures.style import is_static
 from memnb.fit import METHODS, Diverged, NotConverged, draw_samples, fit
-from memnb.fit.runs import CHAPTER, LOW, Flows, exact_endpoints
+from memnb.fit.kept import CHAPTER
+from memnb.fit.runs import LOW, Flows, exact_endpoints
 
 __all__ = ["EXPLORERS", "Retrain", "endpoint_table", "ends", "kept", "run_of"]
 
@@ -20,9 +21,9 @@ DIMENSIONS = (5, 10)
 
 
 @cache
-def kept(d, method):
-    """Arrays and provenance of one flow run."""
-    return results.load(f"{CHAPTER}/flows-d{d}-{method}")
+def kept(d, method, S=30):
+    """Arrays and provenance of one flow run; the large one with S = 150 has a name of its own."""
+    return results.load(f"{CHAPTER}/flows-d{d}{'-s150' if S == 150 else ''}-{method}")
 
 
 def run_of(record) -> Flows:
@@ -32,13 +33,24 @@ def run_of(record) -> Flows:
 
 
 @cache
-def endpoint_table(d, method, N, every=1):
+def endpoint_table(d, method, N, S=30):
     """Training set, and the ends of the trained and of the exact flows, as dicts of tensors."""
-    arrays, record = kept(d, method)
-    run = run_of(record)
-    names = ("score", "probability", "paused")
+    arrays, record = kept(d, method, S)
+    run, names = run_of(record), ("score", "probability", "paused")
+    every = run.n_levels // S
     trained = {flow: arrays[f"{flow}_{N}_every{every}"].double() for flow in names}
     return orthogonal_set(N, d), trained, exact_endpoints(run, N, trained["paused"])
+
+
+def _missing(d, method, N, S):
+    """Why there is no run, or nothing."""
+    if N > d + 1:
+        return f"N = {N} points do not fit into d = {d}."
+    if S == 150 and (d, method) != (10, "lagrangian"):
+        return "S = 150 networks were trained for the Augmented Lagrangian and d = 10 only."
+    if N not in run_of(kept(d, method, S)[1]).counts:
+        return f"N = {N} was not trained in d = {d}."
+    return ""
 
 
 def ends():
@@ -47,19 +59,19 @@ def ends():
     Returns
     -------
     Explorer
-        Sliders: ``method``, ``N``, ``d``, number ``S`` of noise levels, and ``threshold``.
+        Sliders: ``method``, ``flow``, ``N``, ``d``, number ``S`` of noise levels, ``threshold`` and
+        ``norm``.
     """
 
-    def frame(method, flow, N, d, S, threshold):
-        possible = N <= d + 1 and N in run_of(kept(d, method)[1]).counts
-        if not possible:
+    def frame(method, flow, N, d, S, threshold, norm):
+        why = _missing(d, method, N, S)
+        if why:
             blank = dict.fromkeys(CLASSES, (0.0, 0.0))
-            figure = bars.comparison_figure({"trained": blank, "exact": blank})
-            return bars.with_note(figure, f"N = {N} points do not fit into d = {d}.")
-        data, trained, exact = endpoint_table(d, method, N, every=30 // S)
+            return bars.with_note(bars.comparison_figure({"trained": blank, "exact": blank}), why)
+        data, trained, exact = endpoint_table(d, method, N, S)
         beside = "exact" if flow == "score" else f"exact below σ = {LOW}"
         shares = {
-            name: classify(end[flow], data, threshold).fractions()
+            name: classify(end[flow], data, threshold, norm).fractions()
             for name, end in (("trained", trained), (beside, exact))
         }
         return bars.comparison_figure(shares)
@@ -69,8 +81,9 @@ def ends():
         Axis("flow", "flow", ("score", "probability"), "probability"),
         Axis("N", "training points N", (3, 5, 8, 11), 8),
         Axis("d", "dimension d", DIMENSIONS, 10),
-        Axis("S", "noise levels S", (10, 30), 30),
+        Axis("S", "noise levels S", (10, 30, 150), 30),
         Axis("threshold", "threshold", (0.05, 0.1, 0.2, 0.3, 0.4), 0.2, (0.05, 0.2, 0.4)),
+        Axis("norm", "norm", ("l2", "linf"), "l2"),
     )
     alt = (
         "Bars of endpoint classes, trained networks beside exact denoisers. Under "
@@ -105,7 +118,8 @@ class Retrain:
         import plotly.graph_objects as go
 
         controls = {
-            "N": ipywidgets.IntSlider(5, 2, 6, description="points N"),
+            "N": ipywidgets.IntSlider(5, 2, 11, description="points N"),
+            "d": ipywidgets.IntSlider(5, 1, 10, description="dimension d"),
             "n_noisy": ipywidgets.IntSlider(60, 20, 120, 20, description="samples M"),
             "seed": ipywidgets.IntSlider(0, 0, 9, description="seed"),
             "method": ipywidgets.Dropdown(options=METHODS, description="method"),
@@ -129,7 +143,7 @@ class Retrain:
                         f"{done.rounds} rounds: residual {float(done.residual[0]):.1e}, cost "
                         f"{float(done.cost[0]):.2f}, closed form {float(done.closed_form[0]):.2f}"
                     )
-            except (NotConverged, Diverged) as error:
+            except (NotConverged, Diverged, ValueError) as error:
                 with log:
                     print(error)
             finally:

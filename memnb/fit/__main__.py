@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from memnb.fit.runs import Flows, Stability, Sweep, keep
+from memnb.fit.kept import keep
+from memnb.fit.runs import Decay, Flows, Stability, Sweep
 from memnb.fit.trainer import METHODS, Diverged, NotConverged
 
 __all__ = ["main"]
@@ -15,39 +16,58 @@ STABILITY = {
     "paper": ("stability-d30", Stability()),
     "quick": (
         "stability-d10",
-        Stability(N=11, d=10, n_noisy=100, width=256, n_draws=8, rounds=60, steps=50, penalty=None),
+        Stability(N=11, d=10, n_noisy=100, width=340, n_draws=8, rounds=60, steps=50, penalty=None),
     ),
 }
 FLOWS = {
-    # The size of the paper: S = 150 levels, of which 50 are below sigma = 0.1. Days on a CPU.
+    # The size of the paper: S = 150 levels, of which 75 are below sigma = 0.1. Days on a CPU.
     "paper": ("flows-d30", {"d": 30, "counts": (6, 11, 16, 21, 26, 31), "n_noisy": 500,
-                            "n_levels": 150, "units_per_ramp": 34, "steps": 100,
-                            "thin": (1, 5)}),
+                            "n_levels": 150, "steps": 100, "thin": (1, 5), "keep_every": 5}),
+    # As many levels as the paper has, in ten dimensions
+    "levels": ("flows-d10-s150", {"n_levels": 150, "thin": (1, 5), "keep_every": 5}),
     "quick": ("flows-d10", {}),
     "small": ("flows-d5", {"d": 5, "counts": (3, 5)}),
 }  # fmt: skip
+OTHERS = {"sweep": ("sweep-d10", Sweep()), "decay": ("decay-d10", Decay())}
 
 
 def _run(options):
-    if options.run == "sweep":
-        return "sweep-d10", Sweep()
+    if options.run in OTHERS:
+        if options.profile != "quick":
+            raise SystemExit(f"memnb.fit: {options.run} has the profile quick only")
+        return OTHERS[options.run]
     if options.run == "stability":
         if options.profile not in STABILITY:
-            raise SystemExit(f"stability has the profiles {', '.join(STABILITY)}")
+            raise SystemExit(f"memnb.fit: stability has the profiles {', '.join(STABILITY)}")
         return STABILITY[options.profile]
-    name, values = FLOWS[options.profile]
-    if options.method != "lagrangian":  # without multipliers the last digits take very long
-        values = values | {"residual_tol": 5e-3}
-    if options.method == "dropout":  # noise in the gradients
+    return flow_run(options.profile, options.method)
+
+
+def flow_run(profile, method):
+    """Name and run of one training method at one size."""
+    name, values = FLOWS[profile]
+    if method != "lagrangian":  # without multipliers the last digits take very long
+        values = values | {"residual_tol": 5e-3, "settle_tol": 1e-2}
+    if method == "dropout":  # noise in the gradients
         values = values | {"settle_tol": 5e-2}
-    return f"{name}-{options.method}", Flows(method=options.method, **values)
+    return f"{name}-{method}", Flows(method=method, **values)
+
+
+def _device(name):
+    """A device that is there, or an exit with one line."""
+    device = torch.device(name)
+    if device.type not in ("cpu", "cuda"):
+        raise SystemExit(f"memnb.fit: device must be cpu, cuda or cuda:0 and so on, got {name!r}")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise SystemExit(f"memnb.fit: device {name!r} was asked for, but there is no CUDA device")
+    return name
 
 
 def main(arguments=None):
     """Do one run; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m memnb.fit", description=__doc__)
-    parser.add_argument("run", choices=("stability", "flows", "sweep"))
-    parser.add_argument("--profile", choices=("quick", "small", "paper"), default="quick")
+    parser.add_argument("run", choices=("stability", "flows", *OTHERS))
+    parser.add_argument("--profile", choices=tuple(FLOWS)[::-1], default="quick")
     parser.add_argument("--method", choices=METHODS, default="lagrangian", help="of flows")
     parser.add_argument("--device", default="cpu", help="a torch device (default cpu)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
@@ -60,8 +80,12 @@ def main(arguments=None):
     command = f"python -m memnb.fit {options.run} --profile {options.profile}"
     if options.run == "flows":
         command += f" --method {options.method}"
+    if options.device != "cpu":
+        command += f" --device {options.device}"
+    if options.threads != 1:
+        command += f" --threads {options.threads}"
     try:
-        record = keep(name, run, command, options.workdir / name, options.device)
+        record = keep(name, run, command, options.workdir / name, _device(options.device))
     except (NotConverged, Diverged) as error:
         print(f"memnb.fit: {error}", file=sys.stderr)
         return 1

@@ -1,23 +1,23 @@
 """Long runs of the chapter on trained networks: what they compute and where it is kept.
 
-``python -m memnb.fit stability | flows | sweep`` does one run with a progress bar and keeps it
-under ``results/04-trained-denoisers/``. A run that is stopped goes on from its checkpoints when it
-is started again with the same options.
+``python -m memnb.fit stability | flows | sweep | decay`` does one run with a progress bar and keeps
+it under ``results/04-trained-denoisers/``. A run that is stopped goes on from its checkpoints when
+it is started again with the same options.
 """
 
 import math
-import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 from tqdm.auto import tqdm
 
-from .. import results
 from ..data import gaussian_starts, orthogonal_set
 from ..denoisers import RampDenoiser
+from ..endpoints import classify
 from ..flows import score_flow
 from ..schedules import log_uniform_grid
+from ..validation import PROFILES, check_choice, check_integer, check_real
+from .kept import quality, rounded, weights
 from .networks import NetworkBatch
 from .samples import draw_samples, sample_ramps
 from .stability import function_distance, subsets, sum_drift
@@ -30,18 +30,17 @@ from .trained_flows import (
 )
 
 __all__ = [
-    "CHAPTER",
+    "LOW",
+    "Decay",
     "Flows",
     "Stability",
     "Sweep",
+    "check_chapter",
     "endpoints",
     "exact_endpoints",
-    "keep",
-    "load_networks",
     "reach",
 ]
 
-CHAPTER = "04-trained-denoisers"
 LOW = 0.1  # upper end of the low-noise regime
 FAR = 1e4  # a flow that leaves for good is kept up to here
 
@@ -83,12 +82,13 @@ class Stability:
             seed=self.seed,
             checkpoint=workdir / f"stability-{self.N}-{self.n_noisy}-{self.n_draws}.pt",
         )
-        arrays = {**_weights(done.networks), "residual": done.residual, "cost": done.cost}
-        arrays |= {"closed_form": done.closed_form, "history": done.history.float()}
+        nets = rounded(done.networks)
+        arrays = {**weights(nets), **quality(nets, samples, done)}
+        arrays["history"] = done.history.float()
         points = data.to(dtype=torch.float32, device=device)
         for order in tqdm(self.orders, desc="sums", unit="order"):
             on = subsets(data.n_ramps, order, self.limit, self.seed).to(device)
-            drift = [sum_drift(done.networks.network(s), points, on) for s in range(self.n_draws)]
+            drift = [sum_drift(nets.network(s), points, on) for s in range(self.n_draws)]
             arrays[f"drift_{order}"] = torch.stack(drift).half()
         return arrays
 
@@ -112,7 +112,8 @@ class Flows:
     settle_tol: float = 3e-3
     n_starts: int = 500
     n_steps: int = 100
-    thin: tuple = (1, 3)
+    thin: tuple = (1, 3)  # flows with every network, with every third
+    keep_every: int = 1  # weights of these networks are kept
     seed: int = 0
 
     def levels(self):
@@ -129,8 +130,9 @@ class Flows:
         arrays = {"sigma": self.levels()}
         for N in self.counts:
             rounds = max(60, self.rounds // N)  # small problems need more of their cheap rounds
+            samples = self.samples(N, device)
             done = fit(
-                self.samples(N, device),
+                samples,
                 self.units_per_ramp * (N - 1),
                 self.method,
                 weight_decay=0.25 * self.n_noisy / 500,  # as strong as 0.25 is for M = 500
@@ -142,13 +144,14 @@ class Flows:
                 seed=self.seed + N,
                 checkpoint=workdir / f"flows-{self.method}-{self.d}-{self.n_levels}-{N}.pt",
             )
-            arrays |= {f"residual_{N}": done.residual.float(), f"cost_{N}": done.cost.float()}
-            arrays |= {f"closed_form_{N}": done.closed_form.float()}
-            arrays |= {f"{k}_{N}": v for k, v in _weights(done.networks).items()}
+            nets = rounded(done.networks)
+            kept = quality(nets, samples, done) | {"interpolates": done.interpolates}
+            kept |= weights(nets, self.keep_every)
             for every in self.thin:
-                for flow, end in endpoints(done.networks, self, every).items():
+                for flow, end in endpoints(nets, self.levels(), self, every).items():
                     # half precision ends at 65504; what has left so far is outside anyway
                     arrays[f"{flow}_{N}_every{every}"] = end.clamp(-FAR, FAR).half()
+            arrays |= {f"{name}_{N}": values for name, values in kept.items()}
         return arrays
 
 
@@ -159,9 +162,9 @@ class Sweep:
     N: int = 11
     d: int = 10
     sigma: float = 0.05
-    counts: tuple = (25, 100, 200)
+    counts: tuple = (25, 100, 200, 500)
     n_draws: int = 3
-    width: int = 256
+    width: int = 340
     rounds: int = 60
     steps: int = 50
     seed: int = 0
@@ -200,12 +203,74 @@ class Sweep:
         return {name: torch.stack(values).float() for name, values in kept.items()}
 
 
-def endpoints(networks: NetworkBatch, run: Flows, every=1, starts=slice(None)):
+@dataclass(frozen=True)
+class Decay:
+    r"""Weight decay at several strengths and noise levels: what a given lambda means.
+
+    Losses here are sums, :math:`\tfrac12 \sum_i \lVert r_i \rVert^2 + \lambda C`. Where the loss is
+    a mean over the samples of a point, or over all samples, the same 0.25 stands for the M-fold or
+    the N M-fold here: 125 and 1000 at N = 8 and M = 500.
+    """
+
+    N: int = 8
+    d: int = 10
+    n_noisy: int = 500
+    sigma: tuple = (0.1, 0.07, 0.05, 0.03)
+    decays: tuple = (0.25, 2.5, 25.0, 125.0, 1000.0)
+    units_per_ramp: int = 34
+    rounds: int = 40
+    steps: int = 50
+    n_starts: int = 500
+    settle_tol: float = 1e-2
+    seed: int = 0
+
+    def fit(self, weight_decay, sigma=None, checkpoint=None, device="cpu", progress=True):
+        """Train the networks of one strength, at all noise levels or at the first few."""
+        samples = draw_samples(
+            orthogonal_set(self.N, self.d), sigma or self.sigma, self.n_noisy, self.seed,
+            device=device,
+        )  # fmt: skip
+        return fit(
+            samples,
+            self.units_per_ramp * (self.N - 1),
+            "weight-decay",
+            weight_decay=weight_decay,
+            rounds=self.rounds,
+            extra_rounds=6 * self.rounds,
+            steps=self.steps,
+            settle_tol=self.settle_tol,
+            seed=self.seed,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+
+    def virtual(self, network):
+        """Shares of stable pair sums, and of starts whose score flow ends at a virtual point."""
+        data = orthogonal_set(self.N, self.d, dtype=torch.float32).to(device=network.W.device)
+        pairs = sum_drift(network, data, subsets(data.n_ramps, 2))[:, 0] <= 0.2
+        y = gaussian_starts(self.n_starts, self.d, seed=self.seed, dtype=torch.float32)
+        ends = classify(trained_score_flow(y.to(data.points), network), data)
+        return torch.tensor([pairs.double().mean(), ends.fractions()["virtual"][0]])
+
+    def run(self, workdir, device="cpu"):
+        """Train all; return arrays of shape (strengths, levels), and (strengths, levels, 2)."""
+        kept = {"residual": [], "cost": [], "closed_form": [], "virtual": []}
+        for strength in self.decays:
+            path = workdir / f"decay-{strength}.pt"
+            done = self.fit(strength, checkpoint=path, device=device)
+            for name in ("residual", "cost", "closed_form"):
+                kept[name].append(getattr(done, name))
+            found = [self.virtual(done.networks.network(s)) for s in range(len(self.sigma))]
+            kept["virtual"].append(torch.stack(found))
+        return {name: torch.stack(values).float() for name, values in kept.items()}
+
+
+def endpoints(networks: NetworkBatch, levels, run: Flows, every=1, starts=slice(None)):
     """Ends of both flows for some starts, and the second flow at low noise: a dict of (n, d)."""
     device = networks.W.device
     y = gaussian_starts(run.n_starts, run.d, run.sigma_T, seed=run.seed, dtype=torch.float32)
     y = y.to(device)[starts]
-    family = TrainedFamily.of(networks, run.levels(), every)
+    family = TrainedFamily.of(networks, levels, every)
     end, paused, _ = trained_probability_flow(
         y, family, run.sigma_T, run.sigma_min, run.n_steps, pause=LOW
     )
@@ -249,32 +314,34 @@ def reach(run: Flows, N):
     return float(torch.stack(reached).mean())
 
 
-def _weights(networks):
-    """Weights to keep, without the units that are dead in all networks."""
-    W, A, V = (x.cpu() for x in networks.parameters())
-    size = A.norm(dim=1) * W.norm(dim=2)
-    alive = (size > 1e-6 * size.amax(dim=1, keepdim=True)).any(dim=0)
-    return {"W": W[:, alive], "A": A[..., alive], "V": V}
+def check_chapter(live_N, live_d, threshold, norm, n_check, seed, profile):
+    r"""Check the parameters of the chapter, before any work.
 
+    Parameters
+    ----------
+    live_N, live_d : int
+        Training points and dimension of the network that is trained on the page, with
+        ``2 <= live_N <= live_d + 1``.
+    threshold : float
+        Distance below which an end counts as being at a point; positive.
+    norm : {"l2", "linf"}
+        Norm of that distance.
+    n_check : int
+        Starts of each kept run that are moved again, 1 to 500.
+    seed : int
+        At least 0.
+    profile : {"quick", "paper"}
+        Whether a part or all of what is kept is computed again.
 
-def load_networks(arrays, suffix=""):
-    """The networks of a run that :func:`memnb.results.load` returned."""
-    return NetworkBatch(*(arrays[f"{name}{suffix}"] for name in "WAV"))
-
-
-def keep(name, run, command, workdir, device):
-    """Do a run and keep it."""
-    workdir = Path(workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
-    done = [torch.load(path, weights_only=True) for path in workdir.glob("*.pt")]
-    began = time.perf_counter() - sum(state["seconds"] for state in done)
-    arrays = run.run(workdir, device)
-    return results.save(
-        f"{CHAPTER}/{name}",
-        arrays,
-        command=command,
-        parameters=asdict(run),
-        seed=run.seed,
-        device=results.cpu() if device == "cpu" else torch.cuda.get_device_name(),
-        seconds=time.perf_counter() - began,
-    )
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is not allowed; the message names it.
+    """
+    check_integer("live_d", live_d, 1)
+    check_integer("live_N", live_N, 2, live_d + 1)
+    check_real("threshold", threshold, 0, math.inf, open_low=True, open_high=True)
+    check_choice("norm", norm, ("l2", "linf"))
+    check_integer("n_check", n_check, 1, Flows.n_starts)
+    check_integer("seed", seed, 0)
+    check_choice("profile", profile, PROFILES)

@@ -1,0 +1,148 @@
+r"""The written-out Augmented Lagrangian against cooper: ``python -m benchmarks.cooper``.
+
+Cooper is a library for constrained optimization in torch. Both minimize the same Lagrangian of one
+network on the same samples, from the same weights, with the same learning rates and the same steps
+of the multipliers, in turns in one process on one thread. In float64 both follow the same path up
+to rounding, and the difference is shown. Cooper keeps one vector of multipliers, so that S networks
+are trained one after another.
+"""
+
+import math
+import statistics
+import time
+
+import cooper
+import torch
+from tqdm import tqdm
+
+import memnb
+from benchmarks import is_quick
+from memnb.fit import NetworkBatch, draw_samples
+from memnb.fit.trainer import LAST_RATE, Trainer
+
+__all__ = ["main", "measure"]
+
+# N, d, M, width, rounds: the small network of the chapter and one as in its flows
+SIZES = ((11, 10, 100, 128, 60), (11, 10, 100, 340, 60))
+PENALTY, RATE, STEPS = 2.0, 1e-2, 50
+
+
+class Interpolation(cooper.ConstrainedMinimizationProblem):
+    """Minimize the cost so that every residual is zero."""
+
+    def __init__(self, targets):
+        super().__init__()
+        self.targets = targets
+        count, like = targets.numel(), {"dtype": targets.dtype}
+        self.interpolates = cooper.Constraint(
+            constraint_type=cooper.ConstraintType.EQUALITY,
+            formulation_type=cooper.formulations.AugmentedLagrangian,
+            multiplier=cooper.multipliers.DenseMultiplier(num_constraints=count, **like),
+            penalty_coefficient=cooper.penalty_coefficients.DensePenaltyCoefficient(
+                init=torch.tensor(PENALTY, **like)
+            ),
+        )
+
+    def compute_cmp_state(self, nets, y):
+        """Cost and residuals."""
+        residuals = (nets(y)[0] - self.targets).flatten()
+        constraint = cooper.ConstraintState(violation=residuals)
+        return cooper.CMPState(
+            loss=nets.cost().sum(), observed_constraints={self.interpolates: constraint}
+        )
+
+
+def by_cooper(samples, width, rounds, steps):
+    """Train with cooper; returns the network."""
+    dtype, d = samples.inputs.dtype, samples.training_set.dim
+    nets = NetworkBatch.random(1, width, d, dtype=dtype)
+    for weights in nets.parameters():
+        weights.requires_grad_()
+    problem = Interpolation(samples.targets)
+    primal = torch.optim.Adam(nets.parameters(), lr=RATE, betas=(0.9, 0.99), fused=True)
+    dual = torch.optim.SGD(problem.dual_parameters(), lr=PENALTY, maximize=True)
+    both = cooper.optim.AlternatingPrimalDualOptimizer(
+        cmp=problem, primal_optimizers=primal, dual_optimizers=dual
+    )
+    for step in range(rounds * steps):
+        done = step / (rounds * steps)
+        fall = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * done)) / 2
+        primal.param_groups[0]["lr"] = RATE * fall
+        # the multipliers move at the end of a round only
+        dual.param_groups[0]["lr"] = PENALTY if (step + 1) % steps == 0 else 0.0
+        both.roll(compute_cmp_state_kwargs={"nets": nets, "y": samples.y})
+    return NetworkBatch(*(x.detach() for x in nets.parameters()))
+
+
+def by_hand(samples, width, rounds, steps):
+    """Train with the loop of :mod:`memnb.fit.trainer`; returns the network."""
+    trainer = Trainer(samples, {
+        "width": width, "method": "lagrangian", "penalty": PENALTY, "weight_decay": 0.0,
+        "dropout": 0.1, "learning_rate": RATE, "rounds": rounds, "steps": steps, "seed": 0,
+    })  # fmt: skip
+    for _ in range(rounds):
+        trainer.round()
+    return trainer.nets
+
+
+def measure(N, d, M, width, rounds, repeats, steps=STEPS, dtype=torch.float32):
+    """Times and results of both for one size.
+
+    Parameters
+    ----------
+    N, d, M, width, rounds : int
+        Training points, dimension, samples of a point, hidden units and rounds.
+    repeats : int
+        How often both run in turn.
+    steps : int
+        Steps in a round.
+    dtype : torch.dtype
+        Of samples and weights.
+
+    Returns
+    -------
+    list of dict
+        Arm, seconds (median), ratio to the arm by hand, residual, cost, cost of the closed form,
+        and the largest difference of a weight from the arm by hand.
+    """
+    samples = draw_samples(memnb.orthogonal_set(N, d), 0.05, M, dtype=dtype)
+    arms = {"by hand": by_hand, "cooper": by_cooper}
+    seconds, nets = {name: [] for name in arms}, {}
+    for _ in range(repeats):
+        for name, arm in arms.items():
+            began = time.perf_counter()
+            nets[name] = arm(samples, width, rounds, steps)
+            seconds[name].append(time.perf_counter() - began)
+    base, rows = statistics.median(seconds["by hand"]), []
+    for name, found in nets.items():
+        with torch.no_grad():
+            residual = (found(samples.y) - samples.targets).square().mean().sqrt()
+        pairs = zip(found.parameters(), nets["by hand"].parameters(), strict=True)
+        rows.append({
+            "arm": name,
+            "seconds": statistics.median(seconds[name]),
+            "ratio": statistics.median(seconds[name]) / base,
+            "residual": float(residual),
+            "cost": float(found.cost()[0]),
+            "closed form": float(memnb.fit.closed_form_cost(samples)[0]),
+            "difference": max(float((a - b).abs().max()) for a, b in pairs),
+        })  # fmt: skip
+    return rows
+
+
+def main():
+    """Print the table."""
+    quick = is_quick(__doc__, "ten rounds of one size, one repetition")
+    sizes, repeats = (((*SIZES[0][:4], 10),), 1) if quick else (SIZES, 3)
+    print("| N | d | M | width | rounds | arm | seconds | times by hand | residual | cost |")
+    print("|--:|--:|--:|--:|--:|:--|--:|--:|--:|--:|")
+    for size in tqdm(sizes, desc="sizes"):
+        for row in measure(*size, repeats):
+            print(
+                f"| {' | '.join(map(str, size))} | {row['arm']} | {row['seconds']:.2f} "
+                f"| {row['ratio']:.2f} | {row['residual']:.2e} | {row['cost']:.3f} |"
+            )
+
+
+if __name__ == "__main__":
+    main()
