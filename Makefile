@@ -28,6 +28,7 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.flows
 	$(BIN)/python -m benchmarks.coupled
 	$(BIN)/python -m benchmarks.fit
+	$(BIN)/python -m benchmarks.cooper
 	$(BIN)/python -m benchmarks.unet
 	$(BIN)/python -m benchmarks.linear
 

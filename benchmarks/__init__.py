@@ -20,3 +20,21 @@ def is_quick(doc, help):
     quick = parser.parse_args().quick
     torch.set_num_threads(1)
     return quick
+
+
+def quick_or_keep(doc, help):
+    """As :func:`is_quick`, with ``--keep`` beside it: whether the table goes to ``results/``.
+
+    Returns
+    -------
+    tuple of bool
+        Quick, keep; not both.
+    """
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help=help)
+    parser.add_argument("--keep", action="store_true", help="write the table to results/")
+    options = parser.parse_args()
+    if options.quick and options.keep:
+        parser.error("a quick run is not worth keeping: give --quick or --keep")
+    torch.set_num_threads(1)
+    return options.quick, options.keep

@@ -4,7 +4,8 @@ Cooper is a library for constrained optimization in torch. Both minimize the sam
 network on the same samples, from the same weights, with the same learning rates and the same steps
 of the multipliers, in turns in one process on one thread. In float64 both follow the same path up
 to rounding, and the difference is shown. Cooper keeps one vector of multipliers, so that S networks
-are trained one after another.
+are trained one after another. With ``--keep`` the table goes to ``results/``, where the chapter
+finds it.
 """
 
 import math
@@ -16,8 +17,10 @@ import torch
 from tqdm import tqdm
 
 import memnb
-from benchmarks import is_quick
+from benchmarks import quick_or_keep
+from memnb import results
 from memnb.fit import NetworkBatch, draw_samples
+from memnb.fit.kept import CHAPTER
 from memnb.fit.trainer import LAST_RATE, Trainer
 
 __all__ = ["main", "measure"]
@@ -131,17 +134,31 @@ def measure(N, d, M, width, rounds, repeats, steps=STEPS, dtype=torch.float32):
 
 
 def main():
-    """Print the table."""
-    quick = is_quick(__doc__, "ten rounds of one size, one repetition")
+    """Print the table, and keep it if asked to."""
+    quick, keep = quick_or_keep(__doc__, "ten rounds of one size, one repetition")
     sizes, repeats = (((*SIZES[0][:4], 10),), 1) if quick else (SIZES, 3)
+    began, found = time.perf_counter(), []
     print("| N | d | M | width | rounds | arm | seconds | times by hand | residual | cost |")
     print("|--:|--:|--:|--:|--:|:--|--:|--:|--:|--:|")
     for size in tqdm(sizes, desc="sizes"):
-        for row in measure(*size, repeats):
+        rows = measure(*size, repeats)
+        found.append([[row[name] for name in ("seconds", "residual", "cost")] for row in rows])
+        for row in rows:
             print(
                 f"| {' | '.join(map(str, size))} | {row['arm']} | {row['seconds']:.2f} "
                 f"| {row['ratio']:.2f} | {row['residual']:.2e} | {row['cost']:.3f} |"
             )
+    if keep:
+        seconds, residual, cost = torch.tensor(found, dtype=torch.float64).unbind(-1)
+        results.save(
+            f"{CHAPTER}/speed-cooper",
+            {"seconds": seconds, "residual": residual, "cost": cost},
+            command="python -m benchmarks.cooper --keep",
+            parameters={"sizes": SIZES, "arms": [row["arm"] for row in rows], "repeats": repeats},
+            seed=0,
+            device=results.cpu(),
+            seconds=time.perf_counter() - began,
+        )
 
 
 if __name__ == "__main__":

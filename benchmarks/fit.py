@@ -4,6 +4,7 @@ Each row runs the same rounds of the Augmented Lagrangian on the same samples, i
 process on one thread: all S networks as one batch, then each network on its own. Times are medians.
 Both arms end at the same weights up to rounding, and the largest difference is shown. The third arm
 computes the batch's gradients by automatic differentiation instead of the written-out products.
+With ``--keep`` the table goes to ``results/``, where the chapter finds it.
 """
 
 import statistics
@@ -13,14 +14,17 @@ import torch
 from tqdm import tqdm
 
 import memnb
-from benchmarks import is_quick
+from benchmarks import quick_or_keep
+from memnb import results
 from memnb.fit import NetworkBatch, draw_samples
+from memnb.fit.kept import CHAPTER
 from memnb.fit.trainer import Trainer
 
 __all__ = ["main", "measure"]
 
-# S, N, d, M, width: the grid of the chapter, a wider one, and small networks
-SIZES = ((30, 3, 10, 40, 24), (30, 11, 10, 40, 120), (10, 11, 10, 100, 256))
+# S, N, d, M, width: the smallest and the largest networks of the chapter's flows, and its eight
+# networks for sums
+SIZES = ((30, 3, 10, 100, 68), (30, 11, 10, 100, 340), (8, 11, 10, 100, 680))
 
 
 class Differentiated(Trainer):
@@ -115,17 +119,30 @@ def measure(S, N, d, M, width, repeats, rounds=2, steps=25):
 
 
 def main():
-    """Print the table."""
-    quick = is_quick(__doc__, "one size, one repetition")
+    """Print the table, and keep it if asked to."""
+    quick, keep = quick_or_keep(__doc__, "one size, one repetition")
     sizes, repeats = (SIZES[:1], 1) if quick else (SIZES, 5)
+    began, seconds = time.perf_counter(), []
     print("| S | N | d | M | width | arm | seconds | times one batch | difference |")
     print("|--:|--:|--:|--:|--:|:--|--:|--:|--:|")
     for size in tqdm(sizes, desc="sizes"):
-        for row in measure(*size, repeats):
+        rows = measure(*size, repeats)
+        seconds.append([row["seconds"] for row in rows])
+        for row in rows:
             print(
                 f"| {' | '.join(map(str, size))} | {row['arm']} | {row['seconds']:.3f} "
                 f"| {row['ratio']:.2f} | {row['difference']:.0e} |"
             )
+    if keep:
+        results.save(
+            f"{CHAPTER}/speed-batch",
+            {"seconds": torch.tensor(seconds, dtype=torch.float64)},
+            command="python -m benchmarks.fit --keep",
+            parameters={"sizes": SIZES, "arms": [row["arm"] for row in rows], "repeats": repeats},
+            seed=0,
+            device=results.cpu(),
+            seconds=time.perf_counter() - began,
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The long runs of the chapter on trained networks: ``python -m memnb.fit RUN``."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ STABILITY = {
     "paper": ("stability-d30", Stability()),
     "quick": (
         "stability-d10",
-        Stability(N=11, d=10, n_noisy=100, width=340, n_draws=8, rounds=60, steps=50, penalty=None),
+        Stability(N=11, d=10, n_noisy=100, width=680, n_draws=8, penalty=None),
     ),
 }
 FLOWS = {
@@ -24,7 +25,8 @@ FLOWS = {
     "paper": ("flows-d30", {"d": 30, "counts": (6, 11, 16, 21, 26, 31), "n_noisy": 500,
                             "n_levels": 150, "steps": 100, "thin": (1, 5), "keep_every": 5}),
     # As many levels as the paper has, in ten dimensions
-    "levels": ("flows-d10-s150", {"n_levels": 150, "thin": (1, 5), "keep_every": 5}),
+    "levels": ("flows-d10-s150", {"n_levels": 150, "counts": (3, 5, 8), "thin": (1, 5),
+                                  "keep_every": 5}),
     "quick": ("flows-d10", {}),
     "small": ("flows-d5", {"d": 5, "counts": (3, 5)}),
 }  # fmt: skip
@@ -55,11 +57,13 @@ def flow_run(profile, method):
 
 def _device(name):
     """A device that is there, or an exit with one line."""
-    device = torch.device(name)
-    if device.type not in ("cpu", "cuda"):
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
         raise SystemExit(f"memnb.fit: device must be cpu, cuda or cuda:0 and so on, got {name!r}")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise SystemExit(f"memnb.fit: device {name!r} was asked for, but there is no CUDA device")
+    there = torch.cuda.device_count()
+    if name != "cpu" and (torch.device(name).index or 0) >= there:
+        raise SystemExit(
+            f"memnb.fit: device {name!r} was asked for, but there are {there} CUDA devices"
+        )
     return name
 
 
@@ -75,6 +79,8 @@ def main(arguments=None):
         "--workdir", type=Path, default=Path("_build/fit"), help="checkpoints (default _build/fit)"
     )
     options = parser.parse_args(arguments)
+    if options.threads < 1:
+        raise SystemExit(f"memnb.fit: threads must be at least 1, got {options.threads}")
     torch.set_num_threads(options.threads)
     name, run = _run(options)
     command = f"python -m memnb.fit {options.run} --profile {options.profile}"
@@ -86,7 +92,7 @@ def main(arguments=None):
         command += f" --threads {options.threads}"
     try:
         record = keep(name, run, command, options.workdir / name, _device(options.device))
-    except (NotConverged, Diverged) as error:
+    except (NotConverged, Diverged, ValueError) as error:
         print(f"memnb.fit: {error}", file=sys.stderr)
         return 1
     print(f"kept {name} after {record['seconds']} s")

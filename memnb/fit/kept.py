@@ -1,7 +1,7 @@
 """What is kept of a long run: rounded networks, what is true of them, and the run itself.
 
-Weights are kept in half precision. Networks are rounded to it right after training, and all that is
-told of them (residual, cost, ends of flows) is of the rounded networks.
+Weights are kept in half precision. Networks whose weights are kept are rounded to it right after
+training, and all that is told of them (residual, cost, ends of flows) is of the rounded networks.
 """
 
 import time
@@ -12,6 +12,7 @@ import torch
 
 from .. import results
 from .networks import NetworkBatch
+from .trainer import read_checkpoint
 
 __all__ = ["CHAPTER", "keep", "load_networks", "quality", "rounded", "weights"]
 
@@ -48,11 +49,14 @@ def load_networks(arrays, suffix=""):
 
 
 def keep(name, run, command, workdir, device):
-    """Do a run and keep it."""
+    """Do a run, go on from the checkpoints in ``workdir``, and keep what it returns.
+
+    The wall time that is told includes that of earlier calls.
+    """
     workdir = Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
-    done = [torch.load(path, weights_only=True) for path in workdir.glob("*.pt")]
-    began = time.perf_counter() - sum(state["seconds"] for state in done)
+    spent = sum(read_checkpoint(path)["seconds"] for path in workdir.glob("*.pt"))
+    began = time.perf_counter() - spent
     arrays = run.run(workdir, device)
     return results.save(
         f"{CHAPTER}/{name}",

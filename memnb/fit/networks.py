@@ -14,7 +14,8 @@ Every objective here is a sum over samples of :math:`\lambda_i^\top r_i + \tfrac
           \nabla_W = \sum_i \delta_i \bar y_i^\top.
 
 They are written out because five matrix products on blocks of samples that fit into the cache take
-a fifth of the time that automatic differentiation needs at d = 30; the tests compare the two.
+less time than automatic differentiation, which ``benchmarks/fit.py`` measures; the tests compare
+the two.
 """
 
 from dataclasses import dataclass

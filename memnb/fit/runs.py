@@ -47,9 +47,20 @@ FAR = 1e4  # a flow that leaves for good is kept up to here
 
 @dataclass(frozen=True)
 class Stability:
-    """One network at one noise level, and how far every sum drifts.
+    """Networks at one noise level, one for each draw of samples, and how far sums drift.
 
     The defaults are the size of arXiv:2506.19031, Section 5.
+
+    Parameters
+    ----------
+    N, d, n_noisy, sigma : int, int, int, float
+        Training points, dimension, samples M of each point, and their noise level.
+    width, n_draws : int
+        Hidden units; number of networks.
+    rounds, steps, penalty, settle_tol, seed
+        See :func:`memnb.fit.fit`.
+    orders, limit : tuple of int, int or None
+        Sizes of the sums; how many of each are drawn, or all.
     """
 
     N: int = 31
@@ -95,7 +106,27 @@ class Stability:
 
 @dataclass(frozen=True)
 class Flows:
-    """S networks of one method for each N, and where 500 starts of both flows end."""
+    r"""S networks of one method for each N, and where the starts of both flows end.
+
+    Parameters
+    ----------
+    method : str
+        See :func:`memnb.fit.fit`; likewise ``rounds`` (for N = 1), ``steps``, tolerances, ``seed``.
+    d, counts, n_noisy : int, tuple of int, int
+        Dimension, values of N, samples M of each point.
+    n_levels, sigma_T, sigma_min : int, float, float
+        Number S of noise levels and their range, see :mod:`memnb.fit.trained_flows`.
+    sigma_score : float
+        Noise level of the network that score flow uses.
+    units_per_ramp : int
+        Hidden units for each of the N - 1 ramps.
+    n_starts, n_steps : int
+        Starts from :math:`\mathcal{N}(0, \sigma_T^2 I)`; steps T of the probability flow.
+    thin : tuple of int
+        Flows are run with every k-th network for these k.
+    keep_every : int
+        Weights of every k-th network are kept.
+    """
 
     method: str = "lagrangian"
     d: int = 10
@@ -135,7 +166,7 @@ class Flows:
                 samples,
                 self.units_per_ramp * (N - 1),
                 self.method,
-                weight_decay=0.25 * self.n_noisy / 500,  # as strong as 0.25 is for M = 500
+                weight_decay=0.25 * self.n_noisy / 500,  # for each sample as strong as at M = 500
                 rounds=rounds,
                 steps=self.steps,
                 extra_rounds=6 * rounds,
@@ -157,14 +188,24 @@ class Flows:
 
 @dataclass(frozen=True)
 class Sweep:
-    """How distance to the closed form and stable sums change with the samples of a point."""
+    """How distance to the closed form and stable sums change with the samples of a point.
+
+    Parameters
+    ----------
+    N, d, sigma : int, int, float
+        Training points, dimension, noise level.
+    counts, n_draws : tuple of int, int
+        Values of M; draws of samples, and so networks, for each.
+    width, rounds, steps, seed : int
+        See :func:`memnb.fit.fit`.
+    """
 
     N: int = 11
     d: int = 10
     sigma: float = 0.05
     counts: tuple = (25, 100, 200, 500)
     n_draws: int = 3
-    width: int = 340
+    width: int = 680
     rounds: int = 60
     steps: int = 50
     seed: int = 0
@@ -210,6 +251,17 @@ class Decay:
     Losses here are sums, :math:`\tfrac12 \sum_i \lVert r_i \rVert^2 + \lambda C`. Where the loss is
     a mean over the samples of a point, or over all samples, the same 0.25 stands for the M-fold or
     the N M-fold here: 125 and 1000 at N = 8 and M = 500.
+
+    Parameters
+    ----------
+    N, d, n_noisy : int
+        Training points, dimension, samples M of each point.
+    sigma, decays : tuple of float
+        Noise levels, and values of lambda.
+    units_per_ramp, n_starts : int
+        Hidden units for each of the N - 1 ramps; starts of score flow.
+    rounds, steps, settle_tol, seed
+        See :func:`memnb.fit.fit`.
     """
 
     N: int = 8

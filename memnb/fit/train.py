@@ -20,15 +20,18 @@ zero and the network minimizes the penalized problem.
 ``"weight-decay"`` with :math:`\lambda > 0`, ``"adam"`` with :math:`\lambda = 0`, and ``"dropout"``
 with :math:`\lambda = 0` and hidden values dropped. arXiv:2506.19031 gives :math:`\lambda = 0.25` at
 M = 500 and not the convention. Here losses are summed over samples, so that :math:`\lambda` has to
-grow with M for the same balance.
+grow with M for the same balance, and only what C counts is decayed: not biases, V and offset,
+which the option ``weight_decay`` of an optimizer in torch would decay as well.
 
-The same method from the Lagrangian library ``cooper`` reached the same residual and cost at
-d = 10 in about three times the time, for one network at a time; hence the loop below.
+The same steps taken by the Lagrangian library ``cooper`` end at about the same residual and cost.
+They take longer for small networks, and train one network at a time (``benchmarks/cooper.py``);
+hence the loop in :mod:`memnb.fit.trainer`.
 
 A fit ends when it has converged, never because a number of steps is used up: the cost (or the
 objective) must have settled and, for the Augmented Lagrangian, the residual must have been below
-the tolerance in each of the last three rounds. Otherwise :class:`NotConverged` is raised; numbers
-that are not finite raise :class:`Diverged` at once.
+the tolerance in each of the last three rounds. Without a cost in the objective (``"adam"``,
+``"dropout"``) the loss need not settle, and such a residual is enough. Otherwise
+:class:`NotConverged` is raised; numbers that are not finite raise :class:`Diverged` at once.
 
 References
 ----------
@@ -67,8 +70,9 @@ class FitResult:
     closed_form : Tensor, shape (S,)
         Cost of the closed form of the same samples, infinite where there is none.
     interpolates : Tensor of bool, shape (S,)
-        Which networks had to fit their samples to the tolerance. The others (of the ablations, or
-        at a noise where the samples overlap or nearly do) have settled at their objective.
+        Which networks had to fit their samples to the tolerance: those of the Augmented Lagrangian
+        whose closed form exists and has a mean slope of at most 3. The others have settled at
+        their objective, or fit all the same.
     history : Tensor, shape (rounds, 2, S)
         Residual and cost after each round.
     seconds : float
@@ -185,6 +189,8 @@ def fit(
     }
     residual_tol = check_real("residual_tol", residual_tol, 0, open_low=True)
     settle_tol = check_real("settle_tol", settle_tol, 0, open_low=True)
+    if checkpoint is not None and not Path(checkpoint).parent.is_dir():
+        raise ValueError(f"checkpoint {checkpoint} lies in a folder that does not exist")
     trainer = Trainer(samples, settings)
     if checkpoint is not None and Path(checkpoint).exists():
         trainer.load(checkpoint)

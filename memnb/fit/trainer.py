@@ -4,6 +4,7 @@ import json
 import math
 import os
 import pickle
+import struct
 import time
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from tqdm.auto import tqdm
 from .networks import NetworkBatch, add_gradients
 from .samples import closed_form_cost
 
-__all__ = ["METHODS", "Diverged", "NotConverged", "Trainer"]
+__all__ = ["METHODS", "Diverged", "NotConverged", "Trainer", "read_checkpoint"]
 
 METHODS = ("lagrangian", "weight-decay", "adam", "dropout")
 WINDOW = 3  # rounds whose mean must agree with that of the rounds before
 STEEPEST = 3.0  # mean slope of a closed form up to which its samples are to be interpolated
+STATE = {"settings", "weights", "adam", "multipliers", "generator", "history", "seconds"}
 LAST_RATE = 0.02  # of the first learning rate, at the end of the cosine
 
 
@@ -37,6 +39,17 @@ def _penalty(samples, given):
     n_noisy = len(samples.point) / n_points
     least = 6 / (n_points * samples.sigma.square())
     return (least.clamp(min=200) / n_noisy).to(samples.inputs)
+
+
+def read_checkpoint(path, device="cpu"):
+    """The state that :meth:`Trainer.save` wrote, or a ``ValueError`` that names the file."""
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, EOFError, RuntimeError, struct.error, pickle.UnpicklingError) as error:
+        raise ValueError(f"checkpoint {path} cannot be read: {error}") from error
+    if not isinstance(state, dict) or set(state) != STATE:
+        raise ValueError(f"checkpoint {path} does not hold the state of a fit")
+    return state
 
 
 class Trainer:
@@ -170,13 +183,23 @@ class Trainer:
         last = torch.stack(self.history[-WINDOW:])[:, 0].amax(dim=0)
         need = torch.maximum(change / settle_tol, last / residual_tol * self.interpolates)
         worst = int((need * ~done).argmax())
+        fitted = bool(self.interpolates[worst])
+        why = []
+        if fitted and last[worst] > residual_tol:
+            why.append(
+                f"its residual was up to {last[worst]:.1e} in the last {WINDOW} rounds (allowed "
+                f"{residual_tol:.1e})"
+            )
+        if change[worst] > settle_tol:
+            why.append(
+                f"its {'cost' if fitted else 'objective'} still changes by {change[worst]:.1e} "
+                f"(allowed {settle_tol:.1e})"
+            )
         return (
             f"{int((~done).sum())} of {len(done)} networks have not converged after "
-            f"{len(self.history)} rounds; network {worst}: residual up to {last[worst]:.1e} in the "
-            f"last {WINDOW} rounds (allowed {residual_tol:.1e}), cost "
-            f"{self.history[-1][1, worst]:.4g} still changing by {change[worst]:.1e} (allowed "
-            f"{settle_tol:.1e}). Raise extra_rounds, with which a checkpoint goes on, or begin "
-            "anew with more rounds, more width or a lower penalty."
+            f"{len(self.history)} rounds; network {worst}, cost {self.history[-1][1, worst]:.4g}: "
+            f"{' and '.join(why)}. Raise extra_rounds, with which a checkpoint goes on, or begin "
+            "anew with more rounds, more width or another penalty."
         )
 
     def _state(self):
@@ -199,13 +222,7 @@ class Trainer:
 
     def load(self, path):
         """Go back to a state; one of another fit is refused."""
-        try:
-            state = torch.load(path, map_location=self.inputs.device, weights_only=True)
-            known = isinstance(state, dict) and set(state) == set(self._state())
-        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-            raise ValueError(f"checkpoint {Path(path)} cannot be read: {error}") from error
-        if not known:
-            raise ValueError(f"checkpoint {Path(path)} does not hold the state of a fit")
+        state = read_checkpoint(path, self.inputs.device)
         theirs, ours = json.loads(state["settings"]), self.settings
         differs = [k for k in ours if theirs.get(k) != ours[k]]
         if differs:
