@@ -15,7 +15,7 @@ from memnb.fit import METHODS, Diverged, NotConverged, draw_samples, fit
 from memnb.fit.kept import CHAPTER
 from memnb.fit.runs import LOW, Flows, exact_endpoints
 
-__all__ = ["EXPLORERS", "Retrain", "endpoint_table", "ends", "kept", "run_of"]
+__all__ = ["EXPLORERS", "Retrain", "endpoint_table", "ends", "kept", "run_of", "small_case"]
 
 DIMENSIONS = (5, 10)
 
@@ -49,7 +49,7 @@ def _missing(d, method, N, S):
     if S == 150 and (d, method) != (10, "lagrangian"):
         return "S = 150 networks were trained for the Augmented Lagrangian and d = 10 only."
     if N not in run_of(kept(d, method, S)[1]).counts:
-        return f"N = {N} was not trained in d = {d}."
+        return f"N = {N} was not trained with S = {S} in d = {d}."
     return ""
 
 
@@ -86,9 +86,10 @@ def ends():
         Axis("norm", "norm", ("l2", "linf"), "l2"),
     )
     alt = (
-        "Bars of endpoint classes, trained networks beside exact denoisers. Under "
-        "probability flow every training method leaves a part on the boundary of the hyperbox, "
-        "dropout the largest; virtual points are rare."
+        "Bars of endpoint classes, trained networks beside exact denoisers. Under score flow only "
+        "the Augmented Lagrangian has many virtual points, more for larger N. Under probability "
+        "flow every training method leaves a part on the boundary of the hyperbox, dropout the "
+        "largest; virtual points are rare."
     )
     return Explorer(frame, axes, alt, "Where trained flows end")
 
@@ -96,7 +97,7 @@ def ends():
 def small_case(N=5, d=5, n_noisy=60, seed=0, method="lagrangian", progress=False):
     """Train one small network; returns the samples and the result."""
     samples = draw_samples(orthogonal_set(N, d), 0.05, n_noisy, seed)
-    width = 24 * (N - 1)
+    width = max(64, 24 * (N - 1))
     return samples, fit(
         samples,
         width,
@@ -131,9 +132,10 @@ class Retrain:
         def train(_button):
             button.disabled = True
             log.clear_output()
-            try:
-                with log:
-                    values = {name: control.value for name, control in controls.items()}
+            values = {name: control.value for name, control in controls.items()}
+            # the errors are caught inside: the output would show and swallow them otherwise
+            with log:
+                try:
                     _, done = small_case(**values, progress=True)
                     new = figures.training_figure(done.history, float(done.closed_form[0]))
                     with live.batch_update():
@@ -143,11 +145,9 @@ class Retrain:
                         f"{done.rounds} rounds: residual {float(done.residual[0]):.1e}, cost "
                         f"{float(done.cost[0]):.2f}, closed form {float(done.closed_form[0]):.2f}"
                     )
-            except (NotConverged, Diverged, ValueError) as error:
-                with log:
+                except (NotConverged, Diverged, ValueError) as error:
                     print(error)
-            finally:
-                button.disabled = False
+            button.disabled = False
 
         button.on_click(train)
         return ipywidgets.VBox([*controls.values(), button, log, live])

@@ -259,7 +259,7 @@ def residual_cost_figure(points):
                     "size": 8, "opacity": 0.8},
         )  # fmt: skip
     figure.add_vline(x=1, line={"dash": "dot", "color": "#888888"})
-    ticks = [0.5, 1, 2, 4, 8]
+    ticks = [0.5, 1, 2, 4, 8, 16]
     figure.update_xaxes(title="cost / cost of the closed form", type="log", tickvals=ticks)
     figure.update_yaxes(
         title="residual rms / σ", type="log", dtick=1, exponentformat="power"
