@@ -22,8 +22,15 @@ def is_quick(doc, help):
     return quick
 
 
-def quick_or_keep(doc, help):
+def quick_or_keep(doc, help, arguments=None):
     """As :func:`is_quick`, with ``--keep`` beside it: whether the table goes to ``results/``.
+
+    Parameters
+    ----------
+    doc, help : str
+        See :func:`is_quick`.
+    arguments : list of str, optional
+        Instead of the command line.
 
     Returns
     -------
@@ -33,7 +40,7 @@ def quick_or_keep(doc, help):
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help=help)
     parser.add_argument("--keep", action="store_true", help="write the table to results/")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.quick and options.keep:
         parser.error("a quick run is not worth keeping: give --quick or --keep")
     torch.set_num_threads(1)

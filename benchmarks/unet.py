@@ -8,7 +8,6 @@ CPU time, compiling not among it. With ``--keep`` the table goes to ``results/``
 finds it. denoising-diffusion-pytorch is not in it: it cannot be imported without torchvision.
 """
 
-import argparse
 import math
 import statistics
 import time
@@ -18,6 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from benchmarks import quick_or_keep
 from memnb import results
 from memnb.unet import HEAD, SIZES, UNet, count_parameters
 
@@ -181,27 +181,21 @@ def measure(size, image_size, batch, repeats, ways=WAYS):
 
 def main(arguments=None):
     """Print the table, and keep it if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="the smallest case, two repetitions")
-    parser.add_argument("--keep", action="store_true", help="write the table to results/")
-    options = parser.parse_args(arguments)
-    if options.quick and options.keep:
-        parser.error("a quick run is not worth keeping: give --quick or --keep")
-    torch.set_num_threads(1)
+    quick, keep = quick_or_keep(__doc__, "the smallest case, two repetitions", arguments)
     began, kept = time.monotonic(), []
     print("| size | image | batch | network | parameters | ms a step | times diffusers |")
     print("|:--|--:|--:|:--|--:|--:|--:|")
-    cases = CASES[:1] if options.quick else CASES
+    cases = CASES[:1] if quick else CASES
     for size, image_size, batch in tqdm(cases, desc="cases"):
-        repeats = 2 if options.quick else 5 if size == "paper" else 30
-        ways = WAYS[:2] if options.quick else WAYS  # compiling takes half a minute
+        repeats = 2 if quick else 5 if size == "paper" else 30
+        ways = WAYS[:2] if quick else WAYS  # compiling takes half a minute
         for row in measure(size, image_size, batch, repeats, ways):
             kept.append((row["seconds"], row["parameters"]))
             print(
                 f"| {size} | {image_size} | {batch} | {row['network']} | {row['parameters']} "
                 f"| {1000 * row['seconds']:.0f} | {row['ratio']:.2f} |"
             )
-    if options.keep:
+    if keep:
         seconds, parameters = torch.tensor(kept, dtype=torch.float64).unbind(1)
         shape = len(CASES), len(WAYS)
         results.save(
