@@ -15,6 +15,14 @@ from .images import check_images
 __all__ = ["as_network", "linear_network"]
 
 
+def _step(t):
+    """The step that all entries of t are."""
+    step = int(t[0])
+    if step < 1 or (t != step).any():
+        raise ValueError(f"t must hold one step of at least 1, got {t.unique().tolist()}")
+    return step
+
+
 def as_network(family, schedule):
     r"""The network :math:`\varepsilon_\theta(x_t, t)` that a family of denoisers is.
 
@@ -37,7 +45,7 @@ def as_network(family, schedule):
     sigmas, bars = schedule.sigmas.tolist(), schedule.alpha_bars.tolist()
 
     def net(x, t):
-        step = int(t[0])
+        step = _step(t)
         y = (x.double().flatten(1) / bars[step] ** 0.5 + 1) / 2
         eps = 2 * (y - family(sigmas[step] / 2)(y)) / sigmas[step]
         return eps.reshape(x.shape).to(x.dtype)
@@ -74,7 +82,7 @@ def linear_network(images, schedule):
     variances, bars = s.square() / len(x), schedule.alpha_bars.tolist()
 
     def net(x, t):
-        bar = bars[int(t[0])]
+        bar = bars[_step(t)]
         rows = x.double().flatten(1)
         gain = bar**0.5 * variances / (bar * variances + 1 - bar)
         clean = mean + ((rows - bar**0.5 * mean) @ v.mT * gain) @ v

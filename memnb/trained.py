@@ -186,18 +186,20 @@ def transition(run, variant, rule, generator="network"):
         if f"{run}-{job.key}" in table:
             row = table[f"{run}-{job.key}"]
             picked = row[GENERATORS.index(generator), list(RULES).index(rule)]
-            rows.setdefault(job.n, []).append(picked)
+            rows.setdefault(job.n, {})[job.seed] = picked
     sizes = sorted(rows)
     if not sizes:
         raise ValueError(f"run {run!r} and variant {variant!r} has no network in the results")
     found = {"n": sizes, "seeds": [len(rows[n]) for n in sizes], "each": {}}
-    whole = min(found["seeds"], default=0)
+    whole = sorted(set.intersection(*(set(row) for row in rows.values())))
     for k, name in enumerate(("p", "e_tg", "e_og", "delta")):
-        values = [torch.stack(rows[n])[:, k] for n in sizes]
+        values = [torch.stack(list(rows[n].values()))[:, k] for n in sizes]
         means = torch.stack([v.mean() for v in values])
         errors = torch.stack([_error(v, name) for v in values])
         found[name] = (means, errors)
-        found["each"][name] = torch.stack([v[:whole] for v in values], dim=1)
+        found["each"][name] = torch.stack(
+            [torch.stack([rows[n][seed][k] for n in sizes]) for seed in whole]
+        )
     return found
 
 

@@ -4,7 +4,7 @@ A RUN is one of those in :mod:`memnb.networks`, whose networks are trained, or `
 trains nothing and measures what networks on synthetic images have generated.
 
 Each network is trained in turn and kept under ``--workdir`` when it is done, so a run that was
-stopped goes on where it was; one that is killed loses a minute at most. At the end (with
+stopped goes on where it was; one that is killed loses a minute or two. At the end (with
 ``--partial``: now) the run is written to ``results/06-unet-transition/``. What a network generates
 is kept, and for some its weights; what is trained on is not, because a seed brings it back.
 
@@ -56,8 +56,18 @@ N_SIMULATIONS = 60
 N_POOL = 10_000
 
 
-def run_job(job, workdir, device="cpu"):
+def run_job(job, workdir, device="cpu", again=False):
     """Train one network and generate with it, or read what an earlier call found.
+
+    Parameters
+    ----------
+    job : Job
+    workdir : path
+        Where networks are kept, and checkpoints while they are trained.
+    device : str
+        What it is trained on, if it is.
+    again : bool
+        Train it also if it is there. A network of another configuration is trained in any case.
 
     Returns
     -------
@@ -68,13 +78,15 @@ def run_job(job, workdir, device="cpu"):
     """
     folder = Path(workdir) / job.run
     done = folder / f"{job.key}.pt"
-    if done.is_file():
-        return torch.load(done, weights_only=True)
+    if done.is_file() and not again:
+        found = torch.load(done, weights_only=True)
+        if found.get("training") == _settings(job):
+            return found
     folder.mkdir(parents=True, exist_ok=True)
     config = replace(networks.config_of(job), device=device)
     began = time.monotonic()
     checkpoint = folder / f"{job.key}.checkpoint"
-    every = 20 if config.size == "paper" else 500  # less than a minute on a CPU core
+    every = 20 if config.size == "paper" else 500  # a minute or two on a CPU core
     net, losses = train(networks.training_images(job), config, checkpoint=checkpoint, every=every)
     arrays = {"loss": losses.float(), **networks.generate(job, net, config)}
     if job.run == "digits" and job.key in KEEP_WEIGHTS:
@@ -85,7 +97,7 @@ def run_job(job, workdir, device="cpu"):
         "seconds": round(time.monotonic() - began, 1),
     }
     fresh = folder / f"{job.key}.tmp"
-    torch.save({"arrays": arrays, "about": about}, fresh)
+    torch.save({"arrays": arrays, "about": about, "training": _settings(job)}, fresh)
     fresh.replace(done)
     checkpoint.unlink()
     return torch.load(done, weights_only=True)
@@ -196,7 +208,8 @@ def _metric(workdir):
         drawn = originals(16 if run in networks.PAPER_SIZE else 8)
         for job in tqdm(there, desc=f"metric of {run}", unit="net"):
             images = arrays[f"{job.key}-images"]
-            digest = hashlib.sha256(images.numpy().tobytes()).hexdigest()[:12]
+            content = images.numpy().tobytes() + repr((RULES, N_SIMULATIONS, N_POOL)).encode()
+            digest = hashlib.sha256(content).hexdigest()[:12]
             done = folder / f"{run}-{job.key}-{digest}.pt"
             if not done.is_file():
                 began = time.monotonic()
@@ -272,7 +285,8 @@ def _trained(options):
         if job.key in kept and not (folder / f"{job.key}.pt").is_file():
             found = kept[job.key]
         else:
-            found = run_job(job, options.workdir, options.device)
+            again = options.again and job in wanted and not options.partial
+            found = run_job(job, options.workdir, options.device, again)
         own = {k: v for k, v in settings[job.key].items() if k not in common}
         about[job.key] = {"training": own, **found["about"]}
         arrays |= {f"{job.key}-{name}": value for name, value in found["arrays"].items()}
