@@ -170,7 +170,11 @@ def distance_on_grid(a, b, std=STD, mean=MEAN, points=GRID_POINTS, width_a=None,
     """
     one, two = _pixels("a", a), _pixels("b", b)
     _same_pixels(one, two)
-    grid = _grid(check_integer("points", points, 2), check_real("mean", mean), std)
+    grid = _grid(
+        check_integer("points", points, 2),
+        check_real("mean", mean, open_low=True, open_high=True),
+        std,
+    )
     gap = _density(one, _width(len(one), std, width_a), grid)
     gap = gap - _density(two, _width(len(two), std, width_b), grid)
     return gap.square().sum(0).mean().item() * (grid[1] - grid[0]).item()
@@ -282,7 +286,7 @@ def resample(
         unknown.
     """
     check_choice("rule", rule, RULES)
-    check_real("mean", mean)
+    check_real("mean", mean, open_low=True, open_high=True)
     generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
     g, t = _pixels("generated", generated), _pixels("training", training, bounded=True)
     for x in (t, originals.draws[0]):

@@ -78,10 +78,9 @@ def run_job(job, workdir, device="cpu", again=False):
     """
     folder = Path(workdir) / job.run
     done = folder / f"{job.key}.pt"
-    if done.is_file() and not again:
-        found = torch.load(done, weights_only=True)
-        if found.get("training") == _settings(job):
-            return found
+    found = None if again else _finished(job, folder)
+    if found is not None:
+        return found
     folder.mkdir(parents=True, exist_ok=True)
     config = replace(networks.config_of(job), device=device)
     began = time.monotonic()
@@ -101,6 +100,13 @@ def run_job(job, workdir, device="cpu", again=False):
     fresh.replace(done)
     checkpoint.unlink()
     return torch.load(done, weights_only=True)
+
+
+def _finished(job, folder):
+    """What a network of this configuration made, if it is in the folder."""
+    path = folder / f"{job.key}.pt"
+    found = torch.load(path, weights_only=True) if path.is_file() else {}
+    return found if found.get("training") == _settings(job) else None
 
 
 def _device_name(device):
@@ -265,7 +271,8 @@ def _trained(options):
     kept = {} if options.again else _kept(options.run)
     folder = options.workdir / options.run
     there = {job for job in networks.RUNS[options.run] if job.key in kept}
-    there |= {job for job in networks.RUNS[options.run] if (folder / f"{job.key}.pt").is_file()}
+    finished = {job for job in networks.RUNS[options.run] if _finished(job, folder) is not None}
+    there |= finished
     n, seed = options.max_n, options.max_seed
     wanted = {
         job
@@ -282,7 +289,7 @@ def _trained(options):
     first, *others = settings.values()
     common = {k: v for k, v in first.items() if all(other[k] == v for other in others)}
     for job in tqdm(jobs, desc=options.run, unit="net"):
-        if job.key in kept and not (folder / f"{job.key}.pt").is_file():
+        if job.key in kept and job not in finished:
             found = kept[job.key]
         else:
             again = options.again and job in wanted and not options.partial

@@ -62,3 +62,16 @@ def test_what_the_linear_network_generates_has_the_moments_of_the_images():
     mean, std = ideal_gaussian(schedule, 0.0, 0.2, "ddim")
     assert x.mean().item() == pytest.approx(mean, abs=0.01)
     assert x.std().item() == pytest.approx(std, rel=0.03)
+
+
+@pytest.mark.parametrize("t", [[3, 4], [0, 0]])
+def test_steps_that_differ_or_are_no_steps_are_refused(t):
+    schedule, x = make_schedule(), torch.zeros(2, 1, 8, 8)
+    flat = digits().train[:5].double().flatten(1)
+    nets = (
+        linear_network(digits().train[:5], schedule),
+        as_network(lambda sigma: EmpiricalBayesDenoiser(flat, sigma), schedule),
+    )
+    for net in nets:
+        with pytest.raises(ValueError, match="t must hold one step of at least 1"):
+            net(x, torch.tensor(t))

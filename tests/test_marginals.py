@@ -223,3 +223,12 @@ def test_errors():
         Originals(x, 1, 5)
     with pytest.raises(ValueError, match="points must be at least 2"):
         distance_on_grid(x, x, points=1)
+    for mean in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="mean must be in"):
+            resample(x, x, draws, mean=mean, rule="grid")
+    with pytest.raises(TypeError, match="mean must be a real number, got 'a'"):
+        distance_on_grid(x, x, mean="a")
+    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+        wilson(0, 0)
+    with pytest.raises(ValueError, match="count must be between 0 and 3, got 4"):
+        wilson(4, 3)

@@ -58,6 +58,23 @@ def test_a_finished_network_is_not_trained_again(tmp_path, monkeypatch):
     assert again["arrays"]["ddim25"].shape == (256, 1, 8, 8)
 
 
+def test_a_network_of_another_configuration_is_not_taken_for_this_one(tmp_path, monkeypatch):
+    """In the same folder: other steps, or the wish to train again, train anew."""
+    job, trained_for = Job("live", 4, "a", 0), []
+    plain = transition.train
+
+    def count(x, config, **options):
+        trained_for.append(config.steps)
+        return plain(x, config, **options)
+
+    monkeypatch.setattr(transition, "train", count)
+    for steps, again in ((2, False), (2, False), (3, False), (3, True)):
+        monkeypatch.setattr(networks, "LIVE", replace(networks.LIVE, steps=steps))
+        found = transition.run_job(job, tmp_path, again=again)
+        assert found["training"]["steps"] == steps and len(found["arrays"]["loss"]) == steps
+    assert trained_for == [2, 3, 3]
+
+
 def test_a_run_is_written_with_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(networks, "LIVE", replace(networks.LIVE, steps=2))
     jobs = [Job("live", n, "a", 0) for n in (2, 3, 5)]
@@ -340,3 +357,18 @@ def test_parameters_of_the_chapter_are_checked(change, error, told):
     transition.check_chapter(**GOOD)
     with pytest.raises(error, match=told):
         transition.check_chapter(**GOOD | change)
+
+
+def test_seeds_are_paired_by_number(monkeypatch):
+    """One n has seeds 0 and 2, another 0 and 1: only seed 0 has both."""
+    jobs = [Job("rate", n, "x", s) for n, s in ((10, 0), (10, 2), (30, 0), (30, 1))]
+    monkeypatch.setitem(RUNS, "rate", jobs)
+    table = {
+        f"rate-{job.key}": torch.full((3, 3, 4), job.n + job.seed, dtype=torch.float64)
+        for job in jobs
+    }
+    monkeypatch.setattr(trained, "load", lambda name: table)
+    found = trained.transition("rate", "x", next(iter(transition.RULES)))
+    assert found["n"] == [10, 30] and found["seeds"] == [2, 2]
+    assert found["each"]["e_og"].tolist() == [[10.0, 30.0]]
+    assert found["e_og"][0].tolist() == [11.0, 30.5]
