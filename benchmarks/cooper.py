@@ -17,8 +17,7 @@ import torch
 from tqdm import tqdm
 
 import memnb
-from benchmarks import quick_or_keep
-from memnb import results
+from benchmarks import keep_table, quick_or_keep
 from memnb.fit import NetworkBatch, draw_samples
 from memnb.fit.kept import CHAPTER
 from memnb.fit.trainer import LAST_RATE, Trainer
@@ -150,15 +149,9 @@ def main():
             )
     if keep:
         seconds, residual, cost = torch.tensor(found, dtype=torch.float64).unbind(-1)
-        results.save(
-            f"{CHAPTER}/speed-cooper",
-            {"seconds": seconds, "residual": residual, "cost": cost},
-            command="python -m benchmarks.cooper --keep",
-            parameters={"sizes": SIZES, "arms": [row["arm"] for row in rows], "repeats": repeats},
-            seed=0,
-            device=results.cpu(),
-            seconds=time.perf_counter() - began,
-        )
+        told = {"sizes": SIZES, "arms": [row["arm"] for row in rows], "repeats": repeats}
+        arrays = {"seconds": seconds, "residual": residual, "cost": cost}
+        keep_table(f"{CHAPTER}/speed-cooper", arrays, "cooper", told, began)
 
 
 if __name__ == "__main__":

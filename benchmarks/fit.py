@@ -14,8 +14,7 @@ import torch
 from tqdm import tqdm
 
 import memnb
-from benchmarks import quick_or_keep
-from memnb import results
+from benchmarks import keep_table, quick_or_keep
 from memnb.fit import NetworkBatch, draw_samples
 from memnb.fit.kept import CHAPTER
 from memnb.fit.trainer import Trainer
@@ -134,15 +133,9 @@ def main():
                 f"| {row['ratio']:.2f} | {row['difference']:.0e} |"
             )
     if keep:
-        results.save(
-            f"{CHAPTER}/speed-batch",
-            {"seconds": torch.tensor(seconds, dtype=torch.float64)},
-            command="python -m benchmarks.fit --keep",
-            parameters={"sizes": SIZES, "arms": [row["arm"] for row in rows], "repeats": repeats},
-            seed=0,
-            device=results.cpu(),
-            seconds=time.perf_counter() - began,
-        )
+        told = {"sizes": SIZES, "arms": [row["arm"] for row in rows], "repeats": repeats}
+        seconds = torch.tensor(seconds, dtype=torch.float64)
+        keep_table(f"{CHAPTER}/speed-batch", {"seconds": seconds}, "fit", told, began)
 
 
 if __name__ == "__main__":

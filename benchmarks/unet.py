@@ -17,8 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from benchmarks import quick_or_keep
-from memnb import results
+from benchmarks import keep_table, quick_or_keep
 from memnb.unet import HEAD, SIZES, UNet, count_parameters
 
 __all__ = ["CASES", "WAYS", "HandWritten", "main", "measure"]
@@ -182,7 +181,7 @@ def measure(size, image_size, batch, repeats, ways=WAYS):
 def main(arguments=None):
     """Print the table, and keep it if asked to."""
     quick, keep = quick_or_keep(__doc__, "the smallest case, two repetitions", arguments)
-    began, kept = time.monotonic(), []
+    began, kept = time.perf_counter(), []
     print("| size | image | batch | network | parameters | ms a step | times diffusers |")
     print("|:--|--:|--:|:--|--:|--:|--:|")
     cases = CASES[:1] if quick else CASES
@@ -198,16 +197,9 @@ def main(arguments=None):
     if keep:
         seconds, parameters = torch.tensor(kept, dtype=torch.float64).unbind(1)
         shape = len(CASES), len(WAYS)
-        results.save(
-            "06-unet-transition/speed",
-            {"seconds": seconds.reshape(shape), "parameters": parameters.long().reshape(shape)},
-            command="python -m benchmarks.unet --keep",
-            parameters={"cases": CASES, "ways": WAYS, "seconds": "CPU time, median of 30; paper 5"},
-            seed=0,
-            device=results.cpu(),
-            seconds=time.monotonic() - began,
-            packages=("diffusers",),
-        )
+        arrays = {"seconds": seconds.reshape(shape), "parameters": parameters.long().reshape(shape)}
+        told = {"cases": CASES, "ways": WAYS, "seconds": "CPU time, median of 30; paper 5"}
+        keep_table("06-unet-transition/speed", arrays, "unet", told, began, ("diffusers",))
 
 
 if __name__ == "__main__":
