@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 import memnb
 from benchmarks import keep_table, quick_or_keep
-from memnb.fit import NetworkBatch, draw_samples
-from memnb.fit.kept import CHAPTER
-from memnb.fit.trainer import LAST_RATE, Trainer
+from memnb.shallow import NetworkBatch, draw_samples
+from memnb.shallow._trainer import LAST_RATE, Trainer
+from memnb.shallow.readback import CHAPTER
 
 __all__ = ["main", "measure"]
 
@@ -77,7 +77,7 @@ def by_cooper(samples, width, rounds, steps):
 
 
 def by_hand(samples, width, rounds, steps):
-    """Train with the loop of :mod:`memnb.fit.trainer`; returns the network."""
+    """Train with the loop of :mod:`memnb.shallow._trainer`; returns the network."""
     trainer = Trainer(samples, {
         "width": width, "method": "lagrangian", "penalty": PENALTY, "weight_decay": 0.0,
         "dropout": 0.1, "learning_rate": RATE, "rounds": rounds, "steps": steps, "seed": 0,
@@ -126,7 +126,7 @@ def measure(N, d, M, width, rounds, repeats, steps=STEPS, dtype=torch.float32):
             "ratio": statistics.median(seconds[name]) / base,
             "residual": float(residual),
             "cost": float(found.cost()[0]),
-            "closed form": float(memnb.fit.closed_form_cost(samples)[0]),
+            "closed form": float(memnb.shallow.closed_form_cost(samples)[0]),
             "difference": max(float((a - b).abs().max()) for a, b in pairs),
         })  # fmt: skip
     return rows

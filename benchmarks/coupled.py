@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 import memnb
 from benchmarks import is_quick
-from memnb import coupled
+from memnb.minnorm import _coupled as coupled
 
 __all__ = ["main", "measure"]
 

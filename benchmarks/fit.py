@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 import memnb
 from benchmarks import keep_table, quick_or_keep
-from memnb.fit import NetworkBatch, draw_samples
-from memnb.fit.kept import CHAPTER
-from memnb.fit.trainer import Trainer
+from memnb.shallow import NetworkBatch, draw_samples
+from memnb.shallow._trainer import Trainer
+from memnb.shallow.readback import CHAPTER
 
 __all__ = ["main", "measure"]
 
@@ -76,7 +76,7 @@ def measure(S, N, d, M, width, repeats, rounds=2, steps=25):
 
     def part(s):
         one = slice(s, s + 1)
-        samples = memnb.fit.NoisySamples(
+        samples = memnb.shallow.NoisySamples(
             data, together.sigma[one], together.inputs[one], together.point
         )
         return samples, NetworkBatch(*(x[one] for x in first.parameters()))

@@ -17,9 +17,9 @@ import time
 
 from benchmarks import is_quick
 from memnb import linear
+from memnb.linear.criterion import log_pairs
 from memnb.linear.experiment import draw_originals, draw_training
-from memnb.linear.memorization import log_pairs
-from memnb.linear.printed import delta_direct, pair_term
+from memnb.linear.published import delta_direct, pair_term
 
 __all__ = ["main", "measure"]
 

@@ -1,7 +1,7 @@
 r"""Two U-Nets side by side, and two ways to make one faster: ``python -m benchmarks.unet``.
 
-One is the book's, diffusers' ``UNet2DModel`` as :mod:`memnb.unet` configures it; the other is
-written by hand here, with the same channels, blocks and attention. The first one also runs in
+One is the book's, diffusers' ``UNet2DModel`` as :mod:`memnb.unet.network` configures it; the other
+is written by hand here, with the same channels, blocks and attention. The first one also runs in
 bfloat16 (autocast) and through ``torch.compile``. Each row is one training step (noise, forward,
 backward, Adam) on the same batch, in turns in one process on one thread; times are medians of the
 CPU time, compiling not among it. With ``--keep`` the table goes to ``results/``, where the chapter
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from benchmarks import keep_table, quick_or_keep
-from memnb.unet import HEAD, SIZES, UNet, count_parameters
+from memnb.unet.network import HEAD, SIZES, UNet, count_parameters
 
 __all__ = ["CASES", "WAYS", "HandWritten", "main", "measure"]
 

@@ -5,11 +5,11 @@ claims, and then the figures and explorers of the book. No module imports one fu
 list.
 """
 
-from .coupled import count_events
-from .data import TrainingSet, gaussian_starts, line_set, orthogonal_set
-from .denoisers import EmpiricalBayesDenoiser, RampDenoiser, ReLUNetwork, ramp_family
-from .endpoints import CLASSES, Endpoints, classify, count_endpoints
-from .flows import (
+from .minnorm._coupled import count_events
+from .minnorm.data import TrainingSet, gaussian_starts, line_set, orthogonal_set
+from .minnorm.denoisers import EmpiricalBayesDenoiser, RampDenoiser, ReLUNetwork, ramp_family
+from .minnorm.endpoints import CLASSES, Endpoints, classify, count_endpoints
+from .minnorm.flows import (
     critical_time,
     probability_flow,
     probability_flow_stepped,
@@ -18,10 +18,10 @@ from .flows import (
     score_flow_stepped,
     score_flow_trajectory,
 )
-from .planar import minimum_norm_planar
-from .schedules import log_uniform_grid, sigma_from_t, t_from_sigma, uniform_grid
-from .simplex import equilateral_triangle, obtuse_simplex, widest_angle
-from .stationary import StationaryPoints, stationary_points, sum_margin
+from .minnorm.grids import log_uniform_grid, sigma_from_t, t_from_sigma, uniform_grid
+from .minnorm.planar import minimum_norm_planar
+from .minnorm.simplex import equilateral_triangle, obtuse_simplex, widest_angle
+from .minnorm.stability import StationaryPoints, stationary_points, sum_margin
 from .validation import check_chapter
 
 __version__ = "0.1.0"

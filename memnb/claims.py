@@ -10,7 +10,7 @@ changes, the chapter fails.
 import html
 from dataclasses import asdict, dataclass
 
-from .validation import check_choice
+from memnb.validation import check_choice
 
 __all__ = ["MIME", "VERDICTS", "Claim", "ClaimChanged", "check", "not_attempted"]
 

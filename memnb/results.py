@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .validation import check_real
+from memnb.validation import check_real
 
 __all__ = ["ResultsCorrupt", "cpu", "load", "save", "where"]
 

@@ -45,7 +45,7 @@ def test_event_driven_flows_are_exact_and_the_integrator_converges_to_them():
 
 def test_unets_are_of_one_size_and_both_take_steps():
     from benchmarks.unet import HandWritten, measure
-    from memnb.unet import count_parameters
+    from memnb.unet.network import count_parameters
 
     rows = measure("small", 8, 4, 1, ("diffusers", "by hand", "bfloat16"))
     assert [row["network"] for row in rows] == ["diffusers", "by hand", "bfloat16"]

@@ -12,8 +12,8 @@ import torch
 from memnb import linear
 from memnb.explorers.base import Axis, Explorer
 from memnb.figures import linear_model as figures
+from memnb.linear.criterion import log_pairs
 from memnb.linear.experiment import draw_training
-from memnb.linear.memorization import log_pairs
 
 __all__ = ["EXPLORERS", "onset", "spectrum"]
 

@@ -11,13 +11,13 @@ from functools import cache
 
 import torch
 
-from memnb.data import gaussian_starts, orthogonal_set
-from memnb.denoisers import RampDenoiser
-from memnb.endpoints import classify
 from memnb.explorers.base import Axis, Explorer
 from memnb.figures import probability_flow as figures
-from memnb.flows import probability_flow, score_flow
-from memnb.schedules import uniform_grid
+from memnb.minnorm.data import gaussian_starts, orthogonal_set
+from memnb.minnorm.denoisers import RampDenoiser
+from memnb.minnorm.endpoints import classify
+from memnb.minnorm.flows import probability_flow, score_flow
+from memnb.minnorm.grids import uniform_grid
 
 __all__ = ["EXPLORERS", "early_stopping", "two_flows"]
 

@@ -9,13 +9,13 @@ from functools import cache
 
 import torch
 
-from memnb.data import gaussian_starts, orthogonal_set
-from memnb.denoisers import RampDenoiser
-from memnb.endpoints import CLASSES, classify
 from memnb.explorers.base import Axis, Explorer
 from memnb.figures import score_flow as figures
-from memnb.flows import score_flow, score_flow_trajectory
-from memnb.schedules import log_uniform_grid
+from memnb.minnorm.data import gaussian_starts, orthogonal_set
+from memnb.minnorm.denoisers import RampDenoiser
+from memnb.minnorm.endpoints import CLASSES, classify
+from memnb.minnorm.flows import score_flow, score_flow_trajectory
+from memnb.minnorm.grids import log_uniform_grid
 
 __all__ = ["EXPLORERS", "counts", "field", "plane"]
 

@@ -10,17 +10,17 @@ from functools import cache
 
 import torch
 
-from memnb.data import gaussian_starts
-from memnb.denoisers import RampDenoiser
-from memnb.endpoints import classify
 from memnb.explorers.base import Axis, Explorer
 from memnb.figures import score_flow as figures
 from memnb.figures import simplex_data as planes
 from memnb.figures.score_flow import with_note
-from memnb.flows import probability_flow, score_flow, score_flow_stepped
-from memnb.planar import minimum_norm_planar
-from memnb.simplex import equilateral_triangle, obtuse_simplex, widest_angle
-from memnb.stationary import stationary_points
+from memnb.minnorm.data import gaussian_starts
+from memnb.minnorm.denoisers import RampDenoiser
+from memnb.minnorm.endpoints import classify
+from memnb.minnorm.flows import probability_flow, score_flow, score_flow_stepped
+from memnb.minnorm.planar import minimum_norm_planar
+from memnb.minnorm.simplex import equilateral_triangle, obtuse_simplex, widest_angle
+from memnb.minnorm.stability import stationary_points
 
 __all__ = ["EXPLORERS", "any_points", "ends", "opening_angle", "triangle"]
 

@@ -5,15 +5,15 @@ from functools import cache
 import torch
 
 from memnb import results
-from memnb.data import orthogonal_set
-from memnb.endpoints import CLASSES, classify
 from memnb.explorers.base import Axis, Explorer
 from memnb.figures import score_flow as bars
 from memnb.figures import trained_denoisers as figures
 from memnb.figures.style import is_static
-from memnb.fit import METHODS, Diverged, NotConverged, draw_samples, fit
-from memnb.fit.kept import CHAPTER
-from memnb.fit.runs import LOW, Flows, exact_endpoints
+from memnb.minnorm.data import orthogonal_set
+from memnb.minnorm.endpoints import CLASSES, classify
+from memnb.shallow import METHODS, Diverged, NotConverged, draw_samples, fit
+from memnb.shallow.readback import CHAPTER
+from memnb.shallow.runs import LOW, Flows, exact_endpoints
 
 __all__ = ["EXPLORERS", "Retrain", "endpoint_table", "ends", "kept", "run_of", "small_case"]
 

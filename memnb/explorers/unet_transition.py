@@ -8,13 +8,15 @@ from dataclasses import replace
 
 import torch
 
-from memnb import networks, trained, transition
-from memnb.diffusion import gaussian_noise, make_schedule, sample
 from memnb.explorers.base import Axis, Explorer
 from memnb.figures import unet_transition as figures
 from memnb.figures.style import escape, is_static
-from memnb.neighbors import THRESHOLD, agreement, nearest_neighbors
-from memnb.training import train
+from memnb.unet import __main__ as transition
+from memnb.unet import readback as trained
+from memnb.unet import runs as networks
+from memnb.unet.copies import THRESHOLD, agreement, nearest_neighbors
+from memnb.unet.diffusion import gaussian_noise, make_schedule, sample
+from memnb.unet.training import train
 
 __all__ = ["EXPLORERS", "LiveTraining", "copies", "figure_four", "two_networks"]
 

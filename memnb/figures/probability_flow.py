@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 import torch
 from plotly.subplots import make_subplots
 
-from memnb.endpoints import CLASSES
 from memnb.figures.score_flow import (
     CURVES,
     DASHES,
@@ -23,6 +22,7 @@ from memnb.figures.score_flow import (
 )
 from memnb.figures.score_flow import endpoint_areas as areas_against_time
 from memnb.figures.style import CLASS_COLORS, CLASS_SYMBOLS, PALETTE, compact
+from memnb.minnorm.endpoints import CLASSES
 
 __all__ = [
     "critical_time_figure",
@@ -202,7 +202,8 @@ def sensitivity_figure(counts):
     Parameters
     ----------
     counts : dict
-        Label of a threshold and norm to what :meth:`memnb.endpoints.Endpoints.counts` returns.
+        Label of a threshold and norm to what
+        :meth:`memnb.minnorm.endpoints.Endpoints.counts` returns.
 
     Returns
     -------
@@ -320,7 +321,7 @@ def planes_figure(panels):
     ----------
     panels : dict
         Name of the flow to ``(z, endpoints)``: coordinates :math:`z_1, z_2` of shape (n, 2) in
-        units of the edge, and their :class:`memnb.endpoints.Endpoints`. Two entries.
+        units of the edge, and their :class:`memnb.minnorm.endpoints.Endpoints`. Two entries.
 
     Returns
     -------
@@ -368,7 +369,7 @@ def endpoint_areas(rho, counts, now):
     rho : Tensor, shape (S,)
         Initial ball radii :math:`\rho_T`.
     counts : Tensor, shape (S, 5)
-        Number of endpoints in each of :data:`memnb.endpoints.CLASSES`.
+        Number of endpoints in each of :data:`memnb.minnorm.endpoints.CLASSES`.
     now : int
         Index of the radius that the title of the axis spells out.
 

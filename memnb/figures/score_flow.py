@@ -10,8 +10,8 @@ import math
 import plotly.graph_objects as go
 import torch
 
-from memnb.endpoints import CLASSES
 from memnb.figures.style import CLASS_COLORS, CLASS_SYMBOLS, PALETTE, compact, square
+from memnb.minnorm.endpoints import CLASSES
 
 __all__ = [
     "comparison_figure",
@@ -178,7 +178,7 @@ def field_figure(training_set, denoiser, rho, paths, now, labels, n_arrows=15):
     now : Tensor, shape (n, 2)
         Where the points are.
     labels : Tensor of int64, shape (n,)
-        Index into :data:`memnb.endpoints.CLASSES` of the class in which each path ends.
+        Index into :data:`memnb.minnorm.endpoints.CLASSES` of the class in which each path ends.
     n_arrows : int
         Arrows along each axis.
 
@@ -303,7 +303,8 @@ def endpoint_areas(r, counts, log=True):
     r : Tensor, shape (T,)
         Times.
     counts : Tensor, shape (T, 5)
-        Number of starts in each of :data:`memnb.endpoints.CLASSES`; each row sums to their total.
+        Number of starts in each of :data:`memnb.minnorm.endpoints.CLASSES`; each row sums to their
+        total.
     log : bool
         Whether the axis of time is logarithmic.
 
@@ -398,7 +399,7 @@ def comparison_figure(fractions):
     Parameters
     ----------
     fractions : dict
-        Denoiser name to what :meth:`memnb.endpoints.Endpoints.fractions` returns.
+        Denoiser name to what :meth:`memnb.minnorm.endpoints.Endpoints.fractions` returns.
 
     Returns
     -------

@@ -17,7 +17,7 @@ import plotly.graph_objects as go
 import plotly.io as pio
 import torch
 
-from memnb.endpoints import CLASSES
+from memnb.minnorm.endpoints import CLASSES
 
 __all__ = [
     "CLASS_COLORS",

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 import torch
 from plotly.subplots import make_subplots
 
-from memnb.endpoints import CLASSES, standard_error
 from memnb.figures.style import CLASS_COLORS, CLASS_SYMBOLS, PALETTE, compact
+from memnb.minnorm.endpoints import CLASSES, standard_error
 
 __all__ = [
     "METHOD_COLORS",
@@ -51,7 +51,7 @@ def training_figure(history, closed_form):
     Parameters
     ----------
     history : Tensor, shape (rounds, 2, S)
-        As in :class:`memnb.fit.train.FitResult`.
+        As in :class:`memnb.shallow.train.FitResult`.
     closed_form : float
         Cost of the closed form of the same samples.
 
@@ -175,7 +175,7 @@ def against_n_figure(counts, panels, n_starts):
         Values of N.
     panels : dict
         Title to a pair (trained, exact) of lists, one entry for each N, of what
-        :meth:`memnb.endpoints.Endpoints.fractions` returns.
+        :meth:`memnb.minnorm.endpoints.Endpoints.fractions` returns.
     n_starts : int
         Starts behind each fraction, for the error of the sum of the classes shown as "other".
 
@@ -217,7 +217,8 @@ def methods_figure(panels):
     Parameters
     ----------
     panels : dict
-        Title to a dict of method to what :meth:`memnb.endpoints.Endpoints.fractions` returns.
+        Title to a dict of method to what
+        :meth:`memnb.minnorm.endpoints.Endpoints.fractions` returns.
 
     Returns
     -------

@@ -7,18 +7,18 @@ generated distribution is then a Gaussian, and everything about it is in closed 
 - :mod:`memnb.linear.model`: the model, its fit, the generated Gaussian.
 - :mod:`memnb.linear.divergences`: Hellinger distance and Kullback-Leibler divergences.
 - :mod:`memnb.linear.kernels`: mixing time and kernel widths.
-- :mod:`memnb.linear.memorization`: the difference :math:`\Delta` that decides between memorization
+- :mod:`memnb.linear.criterion`: the difference :math:`\Delta` that decides between memorization
   and generalization, in log space.
 - :mod:`memnb.linear.experiment`: many simulations, in parallel.
 - :mod:`memnb.linear.limit`: the limit of large n and d.
-- :mod:`memnb.linear.printed`: the formulas as printed, for comparison.
+- :mod:`memnb.linear.published`: the formulas as printed, for comparison.
 """
 
+from .criterion import log_delta, log_delta_expected
 from .divergences import hellinger, kl_divergence, log_affinity
 from .experiment import Setting, crossing, simulate, summary, sweep
 from .kernels import KERNELS, kernel_width, log_weight_ratio, mixing_time
 from .limit import limit_rates
-from .memorization import log_delta, log_delta_expected
 from .model import Generated, LinearModel
 
 __all__ = [

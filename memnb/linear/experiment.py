@@ -39,9 +39,9 @@ from tqdm.auto import tqdm
 
 from memnb.validation import check_choice, check_integer, check_real
 
+from .criterion import log_delta, log_delta_expected, log_pairs
 from .divergences import hellinger, kl_divergence, log_affinity
 from .kernels import KERNELS, kernel_width
-from .memorization import log_delta, log_delta_expected, log_pairs
 from .model import LinearModel
 
 __all__ = ["Setting", "crossing", "draw_originals", "draw_training", "simulate", "summary", "sweep"]

@@ -1,0 +1,272 @@
+r"""Denoisers: functions :math:`h: \mathbb{R}^d \to \mathbb{R}^d` that map a noisy point to a guess.
+
+A shallow ReLU network with a skip connection,
+
+.. math:: h(y) = \sum_k a_k [w_k^\top y + b_k]_+ + V y + c,
+
+costs :math:`\tfrac12 \sum_k (\lVert a_k \rVert^2 + \lVert w_k \rVert^2)`, which rescaling within
+units turns into :math:`C = \sum_k \lVert a_k \rVert \lVert w_k \rVert`. The **minimum-norm
+denoiser** :math:`h^*_\rho` is the cheapest such function that maps every point of the ball
+:math:`B(x_n, \rho)` to :math:`x_n`, for every training point. Its known closed forms are all a
+**sum of ramps** about a center,
+
+.. math::
+
+    h^*_\rho(y) = \bar x + \sum_n u_n\, \varphi_n\big(u_n^\top (y - \bar x)\big), \qquad
+    \varphi_n(t) = L_n \operatorname{clip}\Big(\frac{t - a_n}{b_n - a_n}, 0, 1\Big).
+
+A ramp is a pair of ReLU units of cost :math:`s_n = L_n / (b_n - a_n)` each (its slope), so that
+:math:`C = \sum_n 2 s_n`.
+
+The **empirical Bayes denoiser** :math:`\mathbb{E}[x \mid y]` of the empirical distribution is the
+baseline that memorizes everything: a softmax-weighted mean of the training points.
+
+References
+----------
+Zeno et al., *How do Minimum-Norm Shallow Denoisers Look in Function Space?*, NeurIPS 2023,
+arXiv:2311.06748; Zeno et al., *When Diffusion Models Memorize*, ICML 2025, arXiv:2506.19031.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from memnb.validation import check_points, check_real
+
+from .data import TrainingSet
+
+__all__ = ["EmpiricalBayesDenoiser", "RampDenoiser", "ReLUNetwork", "ramp_family"]
+
+
+@dataclass(frozen=True, eq=False)
+class ReLUNetwork:
+    r"""A shallow ReLU network with explicit weights, :math:`h(y) = A [W y + b]_+ + V y + c`.
+
+    Parameters
+    ----------
+    W : Tensor, shape (units, d)
+        Input weights, one row :math:`w_k` for each unit.
+    b : Tensor, shape (units,)
+        Biases.
+    A : Tensor, shape (d, units)
+        Output weights, one column :math:`a_k` for each unit.
+    V : Tensor, shape (d, d)
+        Skip connection.
+    c : Tensor, shape (d,)
+        Offset.
+    """
+
+    W: torch.Tensor
+    b: torch.Tensor
+    A: torch.Tensor
+    V: torch.Tensor
+    c: torch.Tensor
+
+    def __call__(self, y):
+        """Evaluate at y of shape (..., d)."""
+        check_points("y", y, self.W.shape[1])
+        return torch.relu(y @ self.W.mT + self.b) @ self.A.mT + y @ self.V.mT + self.c
+
+    def cost(self) -> float:
+        r"""The norm :math:`\tfrac12 \sum_k (\lVert a_k \rVert^2 + \lVert w_k \rVert^2)`."""
+        return 0.5 * float(self.A.square().sum() + self.W.square().sum())
+
+
+class RampDenoiser:
+    r"""The minimum-norm denoiser :math:`h^*_\rho` as a sum of ramps.
+
+    Parameters
+    ----------
+    training_set : TrainingSet
+        Center, directions and ramp ends. Dtype and device of the denoiser are those of the set.
+    rho : float
+        Ball radius :math:`\rho \ge 0`, below ``training_set.max_rho``. The limit
+        :math:`\rho = 0` is, for orthogonal data, the projection onto the hyperbox.
+
+    Raises
+    ------
+    ValueError
+        If the balls overlap along a ramp, so that :math:`b_n \le a_n`, or if the sum of ramps is
+        no longer the cheapest network (large balls on an equilateral triangle).
+
+    References
+    ----------
+    arXiv:2311.06748 (orthogonal data, obtuse simplex, equilateral triangle); arXiv:2506.19031,
+    Section 3.
+
+    Examples
+    --------
+    >>> from .data import orthogonal_set
+    >>> h = RampDenoiser(orthogonal_set(3, 2), rho=0.1)
+    >>> h(torch.tensor([0.95, 0.5], dtype=torch.float64))
+    tensor([1.0000, 0.5000], dtype=torch.float64)
+    >>> round(h.cost(), 12)
+    5.0
+    """
+
+    def __init__(self, training_set: TrainingSet, rho):
+        rho = check_real("rho", rho, 0)
+        if rho >= training_set.max_rho:
+            raise ValueError(
+                f"rho must be below {training_set.max_rho:g} for this training set, got {rho:g}: "
+                "balls of this radius overlap along a ramp, or a cheaper network fits them"
+            )
+        self.training_set = training_set
+        self.rho = rho
+        self.start = training_set.low + rho
+        self.stop = training_set.high - rho
+        self.slope = training_set.lengths / (self.stop - self.start)
+
+    def __repr__(self):
+        s = self.training_set
+        return f"RampDenoiser({s.kind}, N={s.n_points}, d={s.dim}, rho={self.rho:g})"
+
+    def with_rho(self, rho) -> "RampDenoiser":
+        """The denoiser of the same training set at another radius."""
+        return RampDenoiser(self.training_set, rho)
+
+    def ramps(self, z):
+        r"""The ramps :math:`\varphi_n(z_n)` of coordinates z, shape (..., K)."""
+        # The slope can be so large that (z - a) s overshoots; clip the fraction, then scale.
+        fraction = (z - self.start) / (self.stop - self.start)
+        return self.training_set.lengths * fraction.clamp(0, 1)
+
+    def __call__(self, y):
+        r"""Denoise: :math:`h^*_\rho(y)`.
+
+        Parameters
+        ----------
+        y : Tensor, shape (..., d)
+
+        Returns
+        -------
+        Tensor, shape (..., d)
+        """
+        return self.training_set.from_coordinates(self.ramps(self.training_set.coordinates(y)))
+
+    def jacobian(self, y):
+        r"""Jacobian :math:`\sum_n s_n u_n u_n^\top \mathbb{1}[a_n < z_n < b_n]`.
+
+        On a kink (:math:`z_n = a_n` or :math:`b_n`), where h has no derivative, the ramp counts
+        as flat.
+
+        Parameters
+        ----------
+        y : Tensor, shape (..., d)
+
+        Returns
+        -------
+        Tensor, shape (..., d, d)
+        """
+        z = self.training_set.coordinates(y)
+        slopes = self.slope * ((z > self.start) & (z < self.stop))
+        u = self.training_set.directions
+        return (u.mT * slopes[..., None, :]) @ u
+
+    def cost(self) -> float:
+        r"""The cost :math:`C = \sum_n 2 s_n = \sum_n 2 L_n / (b_n - a_n)`."""
+        return 2 * float(self.slope.sum())
+
+    def to_relu(self) -> ReLUNetwork:
+        r"""Explicit weights of an equal ReLU network, two units for each ramp.
+
+        The units of ramp n are :math:`\pm\sqrt{s_n} u_n [\sqrt{s_n}(u_n^\top y - \tau)]_+` with
+        :math:`\tau = u_n^\top \bar x + a_n` and :math:`+ b_n`. They are balanced,
+        :math:`\lVert a_k \rVert = \lVert w_k \rVert`, so their cost is the least possible.
+
+        Returns
+        -------
+        ReLUNetwork
+        """
+        s = self.training_set
+        u, root = s.directions, self.slope.sqrt()
+        w = root[:, None] * u
+        shift = u @ s.center
+        kinks = torch.cat([shift + self.start, shift + self.stop])
+        return ReLUNetwork(
+            W=torch.cat([w, w]),
+            b=-torch.cat([root, root]) * kinks,
+            A=torch.cat([w, -w]).mT.contiguous(),
+            V=torch.zeros(s.dim, s.dim).to(u),
+            c=s.center.clone(),
+        )
+
+
+def ramp_family(training_set: TrainingSet, alpha):
+    r"""The denoisers of all noise levels, :math:`\sigma \mapsto h^*_{\alpha\sigma}`.
+
+    Parameters
+    ----------
+    training_set : TrainingSet
+    alpha : float
+        Ratio :math:`\alpha = \rho_t / \sigma_t > 0` of ball radius to noise level.
+
+    Returns
+    -------
+    callable
+        Maps a noise level :math:`\sigma \ge 0` (float) to a :class:`RampDenoiser`.
+
+    References
+    ----------
+    arXiv:2506.19031, Section 4 (:math:`\rho_t = \alpha \sigma_t`).
+    """
+    alpha = check_real("alpha", alpha, 0, open_low=True)
+
+    def family(sigma):
+        return RampDenoiser(training_set, alpha * check_real("sigma", sigma, 0))
+
+    return family
+
+
+class EmpiricalBayesDenoiser:
+    r"""The posterior mean :math:`\mathbb{E}[x \mid y]` when x is uniform on the training points.
+
+    .. math::
+
+        h(y) = \sum_n w_n(y)\, x_n, \qquad
+        w_n(y) \propto \exp\Big({-\frac{\lVert y - x_n \rVert^2}{2 \sigma^2}}\Big).
+
+    It minimizes the denoising loss over all functions, and every flow it drives ends at a
+    training point (up to ties): it memorizes everything.
+
+    Parameters
+    ----------
+    points : Tensor, shape (N, d)
+        The training points.
+    sigma : float
+        Noise level :math:`\sigma > 0`.
+
+    Examples
+    --------
+    >>> h = EmpiricalBayesDenoiser(torch.tensor([[0.0], [1.0]], dtype=torch.float64), sigma=0.1)
+    >>> h(torch.tensor([[0.5], [0.9]], dtype=torch.float64))
+    tensor([[0.5000],
+            [1.0000]], dtype=torch.float64)
+    """
+
+    def __init__(self, points, sigma):
+        if not isinstance(points, torch.Tensor) or points.ndim != 2 or not len(points):
+            raise ValueError("points must be a tensor of shape (N, d) with N >= 1")
+        self.points = check_points("points", points, points.shape[1])
+        self.sigma = check_real("sigma", sigma, 0, open_low=True)
+
+    def __repr__(self):
+        n, d = self.points.shape
+        return f"EmpiricalBayesDenoiser(N={n}, d={d}, sigma={self.sigma:g})"
+
+    def weights(self, y):
+        r"""Posterior weights :math:`w_n(y)`, shape (..., N), for y of shape (..., d)."""
+        check_points("y", y, self.points.shape[1])
+        # |y|^2 is common to all logits and drops out of the softmax.
+        logits = y @ self.points.mT - self.points.square().sum(dim=1) / 2
+        return torch.softmax(logits / self.sigma**2, dim=-1)
+
+    def __call__(self, y):
+        """Denoise y of shape (..., d)."""
+        return self.weights(y) @ self.points
+
+    def jacobian(self, y):
+        r"""Jacobian, the posterior covariance over :math:`\sigma^2`: shape (..., d, d)."""
+        w = self.weights(y)
+        centered = self.points - (w @ self.points)[..., None, :]
+        return centered.mT @ (w[..., None] * centered) / self.sigma**2

@@ -1,0 +1,342 @@
+r"""Denoising diffusion in discrete steps: schedules, the forward process and two samplers.
+
+A schedule is a sequence :math:`\beta_1, \dots, \beta_T`. With :math:`\alpha_t = 1 - \beta_t` and
+:math:`\bar\alpha_t = \prod_{s \le t} \alpha_s` the forward process is
+
+.. math:: x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \varepsilon,
+          \qquad \varepsilon \sim \mathcal{N}(0, I).
+
+Divided by :math:`\sqrt{\bar\alpha_t}` this is :math:`x_0 + \sigma_t \varepsilon` with
+:math:`\sigma_t^2 = (1 - \bar\alpha_t) / \bar\alpha_t`, the variance-exploding process of the other
+chapters. A network :math:`\varepsilon_\theta(x_t, t)` that predicts the noise implies a denoiser,
+:math:`\hat x_0 = (x_t - \sqrt{1 - \bar\alpha_t}\, \varepsilon_\theta) / \sqrt{\bar\alpha_t}`.
+
+Sampling starts from :math:`x_T \sim \mathcal{N}(0, I)`, which is right only if the forward process
+reaches noise, :math:`\bar\alpha_T \approx 0`.
+
+References
+----------
+Ho et al., *Denoising Diffusion Probabilistic Models*, NeurIPS 2020, arXiv:2006.11239; Song et al.,
+*Denoising Diffusion Implicit Models*, ICLR 2021, arXiv:2010.02502; Nichol and Dhariwal, *Improved
+Denoising Diffusion Probabilistic Models*, ICML 2021, arXiv:2102.09672.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import torch
+
+from memnb.validation import check_choice, check_integer, check_real
+
+__all__ = [
+    "METHODS",
+    "SCHEDULES",
+    "DiffusionSchedule",
+    "gaussian_noise",
+    "ideal_gaussian",
+    "make_schedule",
+    "sample",
+]
+
+SCHEDULES = ("cosine", "linear", "paper")
+METHODS = ("ddim", "ddpm")
+PAPER_STEPS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class DiffusionSchedule:
+    r"""A schedule of noise.
+
+    Parameters
+    ----------
+    betas : Tensor, shape (T,)
+        :math:`\beta_1, \dots, \beta_T`, each in (0, 1), of a floating-point dtype; kept in
+        float64, because a product of many :math:`1 - \beta` loses digits in less.
+    name : str
+        For messages.
+
+    Raises
+    ------
+    TypeError
+        If betas is not a floating-point tensor.
+    ValueError
+        If a beta is outside (0, 1).
+    """
+
+    betas: torch.Tensor
+    name: str = "own"
+
+    def __post_init__(self):
+        if not isinstance(self.betas, torch.Tensor) or not self.betas.is_floating_point():
+            kind = getattr(self.betas, "dtype", type(self.betas).__name__)
+            raise TypeError(f"betas must be a floating-point tensor, got {kind}")
+        object.__setattr__(self, "betas", self.betas.double().cpu())
+        if self.betas.ndim != 1 or not len(self.betas):
+            raise ValueError(f"betas must have shape (T,), got {tuple(self.betas.shape)}")
+        if not ((self.betas > 0) & (self.betas < 1)).all():
+            raise ValueError(
+                f"betas must be in (0, 1), got {self.betas.min():g} to {self.betas.max():g}"
+            )
+
+    @property
+    def n_steps(self) -> int:
+        """Number of steps T."""
+        return len(self.betas)
+
+    @property
+    def alpha_bars(self):
+        r""":math:`\bar\alpha_0 = 1, \bar\alpha_1, \dots, \bar\alpha_T`, shape (T + 1,)."""
+        one = torch.ones(1, dtype=self.betas.dtype)
+        return torch.cat([one, (1 - self.betas).cumprod(0)])
+
+    @property
+    def sigmas(self):
+        r"""Noise levels :math:`\sigma_0 = 0, \dots, \sigma_T` of the variance-exploding process."""
+        bars = self.alpha_bars
+        return ((1 - bars) / bars).sqrt()
+
+    def add_noise(self, x, t, noise):
+        r"""The forward process :math:`x_t`.
+
+        Parameters
+        ----------
+        x : Tensor, shape (B, ...)
+            Clean :math:`x_0`.
+        t : Tensor of int64, shape (B,)
+            Steps, 0 to T.
+        noise : Tensor, shape (B, ...)
+            :math:`\varepsilon`.
+
+        Returns
+        -------
+        Tensor, shape (B, ...)
+
+        Raises
+        ------
+        ValueError
+            If a step is outside 0 to T.
+        """
+        if t.numel() and not 0 <= t.min() <= t.max() <= self.n_steps:
+            raise ValueError(
+                f"t must be between 0 and {self.n_steps}, got {t.min().item()} to {t.max().item()}"
+            )
+        bars = self.alpha_bars.to(x.device)[t].to(x.dtype)
+        bars = bars.reshape(-1, *[1] * (x.ndim - 1))
+        return bars.sqrt() * x + (1 - bars).sqrt() * noise
+
+
+def make_schedule(name="cosine", n_steps=None):
+    r"""A schedule by name.
+
+    Parameters
+    ----------
+    name : {"cosine", "linear", "paper"}
+        ``"paper"``: 10 evenly spaced values of :math:`\beta` from 1e-4 to 0.02, which leaves
+        :math:`\bar\alpha_{10} \approx 0.9`: the images never become noise. ``"linear"``: the same
+        two ends times 1000/T, which reaches noise for any T of at least 50:
+        :math:`\bar\alpha_T` is 4.0e-5 for Ho et al.'s thousand steps, and smaller for fewer, 2.0e-5
+        for 100 and 7.7e-6 for 50. ``"cosine"``: Nichol and Dhariwal's,
+        :math:`\bar\alpha_t \propto \cos^2(\tfrac{\pi}{2} \tfrac{t/T + 0.008}{1.008})`, each beta at
+        most 0.999.
+    n_steps : int, optional
+        T; 10 for ``"paper"``, 100 for the others if not given.
+
+    Returns
+    -------
+    DiffusionSchedule
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or T is too small for ``"linear"``.
+
+    Examples
+    --------
+    >>> round(make_schedule("paper").alpha_bars[-1].item(), 3)
+    0.904
+    >>> make_schedule("cosine").alpha_bars[-1].item() < 1e-4
+    True
+    """
+    check_choice("schedule", name, SCHEDULES)
+    low = {"cosine": 2, "linear": 50, "paper": 2}[name]
+    T = PAPER_STEPS if name == "paper" else 100
+    T = T if n_steps is None else check_integer("n_steps", n_steps, low)
+    if name == "paper":
+        betas = torch.linspace(1e-4, 0.02, T, dtype=torch.float64)
+    elif name == "linear":
+        betas = torch.linspace(1e-4, 0.02, T, dtype=torch.float64) * 1000 / T
+    else:
+        grid = torch.arange(T + 1, dtype=torch.float64) / T
+        bars = torch.cos(math.pi / 2 * (grid + 0.008) / 1.008).square()
+        betas = (1 - bars[1:] / bars[:-1]).clamp(max=0.999)
+    return DiffusionSchedule(betas, name)
+
+
+def gaussian_noise(n_images, image_size, seed, dtype=torch.float32):
+    """Standard normal noise, shape (n_images, 1, S, S), the same on every device."""
+    check_integer("n_images", n_images, 1)
+    check_integer("image_size", image_size, 1)
+    generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
+    return torch.randn(n_images, 1, image_size, image_size, generator=generator, dtype=dtype)
+
+
+def _ddim_steps(T, n_steps):
+    """n_steps of the steps 1 to T, evenly spaced, T among them, from T down; then 0."""
+    chosen = torch.linspace(T, T / n_steps, n_steps, dtype=torch.float64).round().long()
+    return [*chosen.tolist(), 0]
+
+
+@torch.no_grad()
+def sample(net, schedule, noise, method="ddim", n_steps=None, *, seed=None, clip=True,
+           variance="beta", batch=500):  # fmt: skip
+    r"""Generate images from noise.
+
+    DDIM is deterministic: with :math:`\varepsilon_\theta` and :math:`\hat x_0` at step t it goes to
+    an earlier step s by
+    :math:`x_s = \sqrt{\bar\alpha_s}\, \hat x_0 + \sqrt{1 - \bar\alpha_s}\, \varepsilon_\theta`, one
+    Euler step of the probability flow in :math:`\sigma`. DDPM goes through all T steps and adds
+    noise,
+
+    .. math:: x_{t-1} = \frac{\sqrt{\bar\alpha_{t-1}} \beta_t}{1 - \bar\alpha_t} \hat x_0
+              + \frac{\sqrt{\alpha_t} (1 - \bar\alpha_{t-1})}{1 - \bar\alpha_t} x_t
+              + \sqrt{v_t}\, z, \qquad t > 1,
+
+    and no noise in the last step.
+
+    Parameters
+    ----------
+    net : callable
+        ``net(x, t)`` predicts the noise; x of shape (B, 1, S, S), t of int64 and shape (B,).
+    schedule : DiffusionSchedule
+    noise : Tensor, shape (n, 1, S, S)
+        :math:`x_T`. The device and the dtype of the computation.
+    method : {"ddim", "ddpm"}
+    n_steps : int, optional
+        Number of DDIM steps, at most T; T if not given.
+    seed : int, optional
+        Seed of DDPM's noise; needed by DDPM, refused by DDIM.
+    clip : bool
+        Clip :math:`\hat x_0` to [-1, 1], the range of images, as is common. If false nothing is
+        clipped.
+    variance : {"beta", "posterior"}
+        DDPM's :math:`v_t`: :math:`\beta_t`, or that times
+        :math:`(1 - \bar\alpha_{t-1}) / (1 - \bar\alpha_t)`.
+    batch : int
+        Images in one call of the network. DDPM draws its noise batch after batch, so that what it
+        generates from a seed depends on this number; DDIM's images do not.
+
+    Returns
+    -------
+    Tensor, shape (n, 1, S, S)
+        :math:`x_0`.
+
+    Raises
+    ------
+    ValueError
+        If the method is unknown, DDIM has more steps than the schedule, a seed is missing, or
+        ``batch`` is below 1.
+    """
+    check_choice("method", method, METHODS)
+    check_choice("variance", variance, ("beta", "posterior"))
+    check_integer("batch", batch, 1)
+    if noise.ndim != 4 or noise.shape[1] != 1 or noise.shape[2] != noise.shape[3]:
+        raise ValueError(f"noise must have shape (n, 1, S, S), got {tuple(noise.shape)}")
+    T = schedule.n_steps
+    if method == "ddim":
+        if seed is not None:
+            raise ValueError(f"seed must be None for DDIM, which adds no noise, got {seed}")
+        count = T if n_steps is None else check_integer("n_steps", n_steps, 1, T)
+        return torch.cat([_ddim(net, schedule, x, count, clip) for x in noise.split(batch)])
+    if n_steps not in (None, T):
+        raise ValueError(f"n_steps must be {T} for DDPM, which takes every step, got {n_steps}")
+    if seed is None:
+        raise ValueError("seed must be an integer for DDPM, got None")
+    generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
+    parts = [_ddpm(net, schedule, x, generator, clip, variance) for x in noise.split(batch)]
+    return torch.cat(parts)
+
+
+def _predict(net, x, t, bar, clip):
+    """Predicted noise and clean image; consistent with each other after clipping."""
+    eps = net(x, torch.full((len(x),), t, dtype=torch.long, device=x.device)).to(x.dtype)
+    clean = (x - math.sqrt(1 - bar) * eps) / math.sqrt(bar)
+    if clip:
+        clean = clean.clamp(-1, 1)
+        eps = (x - math.sqrt(bar) * clean) / math.sqrt(1 - bar)
+    return eps, clean
+
+
+def _ddim(net, schedule, x, n_steps, clip):
+    bars = schedule.alpha_bars.tolist()
+    times = _ddim_steps(schedule.n_steps, n_steps)
+    for t, s in itertools.pairwise(times):
+        eps, clean = _predict(net, x, t, bars[t], clip)
+        x = math.sqrt(bars[s]) * clean + math.sqrt(1 - bars[s]) * eps
+    return x
+
+
+def _ddpm(net, schedule, x, generator, clip, variance):
+    bars, betas = schedule.alpha_bars.tolist(), schedule.betas.tolist()
+    for t in range(schedule.n_steps, 0, -1):
+        beta, bar, before = betas[t - 1], bars[t], bars[t - 1]
+        _, clean = _predict(net, x, t, bar, clip)
+        x = (
+            math.sqrt(before) * beta * clean + math.sqrt(1 - beta) * (1 - before) * x
+        ) / (1 - bar)  # fmt: skip
+        if t > 1:
+            spread = beta if variance == "beta" else beta * (1 - before) / (1 - bar)
+            z = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+            x = x + math.sqrt(check_real("variance", spread, 0)) * z
+    return x
+
+
+def ideal_gaussian(schedule, mean, std, method="ddpm"):
+    r"""What a *perfect* network generates for Gaussian data: mean and standard deviation.
+
+    For pixels :math:`\mathcal{N}(m, s^2)` the best prediction of the noise is linear,
+
+    .. math:: \varepsilon^*(x_t, t) = \frac{\sqrt{1 - \bar\alpha_t}}{v_t}
+              (x_t - \sqrt{\bar\alpha_t}\, m), \qquad v_t = \bar\alpha_t s^2 + 1 - \bar\alpha_t,
+
+    so that each step of the sampler maps a Gaussian to a Gaussian, and two numbers tell the result.
+    Nothing is clipped. What differs from (m, s) is the schedule's doing alone.
+
+    Parameters
+    ----------
+    schedule : DiffusionSchedule
+    mean, std : float
+        m and s > 0, in the network's range, where images have values in [-1, 1].
+    method : {"ddim", "ddpm"}
+        The sampler, all steps of it; DDPM with :math:`v_t = \beta_t`.
+
+    Returns
+    -------
+    mean, std : float
+
+    Examples
+    --------
+    >>> "%.2f %.2f" % ideal_gaussian(make_schedule("paper"), 0.0, 0.2)
+    '0.00 0.34'
+    """
+    check_choice("method", method, METHODS)
+    check_real("mean", mean)
+    check_real("std", std, 0, math.inf, open_low=True, open_high=True)
+    bars, betas = schedule.alpha_bars.tolist(), schedule.betas.tolist()
+    m, v = 0.0, 1.0
+    for t in range(schedule.n_steps, 0, -1):
+        bar, before = bars[t], bars[t - 1]
+        spread = bar * std**2 + 1 - bar
+        # eps = e (x - sqrt(bar) mean); the step is x -> a x + b eps, plus noise for DDPM
+        e = math.sqrt(1 - bar) / spread
+        if method == "ddim":
+            a = math.sqrt(before / bar)
+            b = math.sqrt(1 - before) - a * math.sqrt(1 - bar)
+            noise = 0.0
+        else:
+            a = 1 / math.sqrt(1 - betas[t - 1])
+            b = -a * betas[t - 1] / math.sqrt(1 - bar)
+            noise = betas[t - 1] if t > 1 else 0.0
+        m = (a + b * e) * m - b * e * math.sqrt(bar) * mean
+        v = (a + b * e) ** 2 * v + noise
+    return m, math.sqrt(v)

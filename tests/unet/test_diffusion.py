@@ -1,0 +1,195 @@
+"""Schedules and samplers against diffusers' and against Gaussian data, where all is known."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memnb.unet.diffusion import (
+    DiffusionSchedule,
+    gaussian_noise,
+    ideal_gaussian,
+    make_schedule,
+    sample,
+)
+
+NAMES = ("paper", "linear", "cosine")
+
+
+def toy(x, t):
+    """Some network: nonlinear, and different at every step."""
+    return torch.tanh(x + 0.3 * x.roll(1, -1)) * (0.5 + 0.01 * t.reshape(-1, 1, 1, 1))
+
+
+def optimal(schedule, mean, std):
+    """The best noise prediction for pixels N(mean, std²)."""
+    bars = schedule.alpha_bars
+
+    def net(x, t):
+        bar = bars[t].reshape(-1, 1, 1, 1).to(x)
+        return (1 - bar).sqrt() * (x - bar.sqrt() * mean) / (bar * std**2 + 1 - bar)
+
+    return net
+
+
+def test_a_schedule_is_kept_in_double_precision():
+    betas = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
+    exact = DiffusionSchedule(betas).alpha_bars
+    for dtype in (torch.float32, torch.float16):
+        schedule = DiffusionSchedule(betas.to(dtype))
+        assert schedule.betas.dtype == schedule.alpha_bars.dtype == torch.float64
+        rounded = (1 - betas.to(dtype).double()).cumprod(0)
+        assert torch.equal(schedule.alpha_bars[1:], rounded)
+    torch.testing.assert_close(
+        DiffusionSchedule(betas.float()).alpha_bars, exact, rtol=1e-6, atol=0
+    )
+    for bad in (torch.tensor([1]), [0.1, 0.2]):
+        with pytest.raises(TypeError, match="betas must be a floating-point tensor, got"):
+            DiffusionSchedule(bad)
+
+
+def test_what_the_schedules_reach():
+    paper, linear, cosine = (make_schedule(name) for name in NAMES)
+    product = math.prod(1 - (1e-4 + k * (0.02 - 1e-4) / 9) for k in range(10))
+    assert paper.n_steps == 10
+    assert paper.alpha_bars[-1].item() == pytest.approx(product, rel=1e-12) and 0.9 < product < 0.91
+    ho = (1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)).log().sum()
+    assert make_schedule("linear", 1000).alpha_bars[-1].log().item() == pytest.approx(ho.item())
+    for schedule in (linear, cosine, make_schedule("cosine", 10), make_schedule("linear", 50)):
+        assert schedule.alpha_bars[-1] < 0.01
+        assert (schedule.alpha_bars.diff() < 0).all() and schedule.alpha_bars[0] == 1
+
+
+@given(st.integers(2, 400), st.sampled_from(NAMES))
+def test_noise_levels_are_those_of_the_variance_exploding_process(n_steps, name):
+    schedule = make_schedule(name, max(n_steps, 50))
+    t = torch.arange(schedule.n_steps + 1)
+    x = torch.linspace(-1, 1, len(t), dtype=torch.float64).reshape(-1, 1, 1, 1)
+    noise = torch.linspace(3, -2, len(t), dtype=torch.float64).reshape(-1, 1, 1, 1)
+    scale = schedule.alpha_bars.sqrt().reshape(-1, 1, 1, 1)
+    expected = x + schedule.sigmas.reshape(-1, 1, 1, 1) * noise
+    gap = schedule.add_noise(x, t, noise) / scale - expected
+    assert (gap.abs() <= 1e-12 * (1 + expected.abs())).all()
+
+
+@pytest.mark.parametrize(
+    ("variance", "theirs"), [("beta", "fixed_large"), ("posterior", "fixed_small")]
+)
+# (cosine unclipped divides by 1e-8 in the first step, which their float32 schedule cannot resolve)
+@pytest.mark.parametrize(
+    ("name", "clip"),
+    [("paper", False), ("paper", True), ("linear", False), ("linear", True), ("cosine", True)],
+)
+def test_ddpm_agrees_with_diffusers(name, variance, theirs, clip):
+    schedule = make_schedule(name)
+    other = DDPMScheduler(
+        schedule.n_steps, trained_betas=schedule.betas.numpy(), variance_type=theirs,
+        clip_sample=clip,
+    )  # fmt: skip
+    x = gaussian_noise(4, 4, seed=1, dtype=torch.float64)
+    mine = sample(toy, schedule, x, "ddpm", seed=7, clip=clip, variance=variance)
+    generator = torch.Generator().manual_seed(7)
+    for t in range(schedule.n_steps - 1, -1, -1):
+        eps = toy(x, torch.full((4,), t + 1))
+        x = other.step(eps, t, x, generator=generator).prev_sample
+    # Theirs keeps its schedule in float32 for some of the terms
+    torch.testing.assert_close(mine, x.double(), rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("n_steps", [5, 20, 100])
+@pytest.mark.parametrize("clip", [False, True])
+def test_ddim_agrees_with_diffusers(n_steps, clip):
+    schedule = make_schedule("linear", 100)
+    other = DDIMScheduler(
+        100, trained_betas=schedule.betas.numpy(), clip_sample=clip, timestep_spacing="trailing"
+    )
+    other.set_timesteps(n_steps)
+    x = gaussian_noise(4, 4, seed=1, dtype=torch.float64)
+    mine = sample(toy, schedule, x, "ddim", n_steps, clip=clip)
+    for t in other.timesteps.tolist():
+        eps = toy(x, torch.full((4,), t + 1))
+        x = other.step(eps, t, x, use_clipped_model_output=clip).prev_sample
+    torch.testing.assert_close(mine, x.double(), rtol=2e-4, atol=2e-4)
+
+
+def test_ddim_converges_at_first_order_to_the_probability_flow_of_gaussian_data():
+    mean, std, errors = 0.1, 0.2, []
+    for T in (200, 400, 800):
+        schedule = make_schedule("linear", T)
+        x = gaussian_noise(3, 4, seed=2, dtype=torch.float64)
+        bar = schedule.alpha_bars[-1]
+        exact = mean + std * (x - bar.sqrt() * mean) / (bar * std**2 + 1 - bar).sqrt()
+        y = sample(optimal(schedule, mean, std), schedule, x, clip=False)
+        errors.append((y - exact).abs().max().item())
+    assert errors[-1] < 0.01
+    for coarse, fine in itertools.pairwise(errors):
+        assert 1.7 < coarse / fine < 2.3
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("method", ["ddim", "ddpm"])
+def test_ideal_gaussian_is_what_the_best_network_generates(name, method):
+    mean, std, schedule = 0.05, 0.2, make_schedule(name)
+    x = gaussian_noise(2000, 8, seed=3, dtype=torch.float64)
+    seed = 4 if method == "ddpm" else None
+    y = sample(optimal(schedule, mean, std), schedule, x, method, seed=seed, clip=False)
+    found_mean, found_std = ideal_gaussian(schedule, mean, std, method)
+    n = y.numel()
+    assert abs(y.mean().item() - found_mean) < 4 * found_std / math.sqrt(n)
+    assert abs(y.std().item() / found_std - 1) < 4 / math.sqrt(2 * n)
+
+
+def test_only_a_schedule_that_reaches_noise_gives_the_data_back():
+    for name in ("cosine", "linear"):
+        _, std = ideal_gaussian(make_schedule(name, 1000), 0.0, 0.2, "ddpm")
+        assert std == pytest.approx(0.2, rel=0.02)
+    _, std = ideal_gaussian(make_schedule("paper"), 0.0, 0.2, "ddpm")
+    assert std > 0.3
+
+
+def test_batches_do_not_matter_and_nothing_is_random_but_the_seed():
+    schedule = make_schedule("cosine", 20)
+    x = gaussian_noise(7, 4, seed=5)
+    state = torch.get_rng_state()
+    one, three = sample(toy, schedule, x), sample(toy, schedule, x, batch=3)
+    torch.testing.assert_close(one, three, rtol=0, atol=1e-6)
+    first, again = (sample(toy, schedule, x, "ddpm", seed=1) for _ in range(2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, sample(toy, schedule, x, "ddpm", seed=2))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(("T", "left"), [(50, 7.7e-6), (100, 2.0e-5), (1000, 4.0e-5)])
+def test_the_linear_schedule_leaves_what_its_documentation_says(T, left):
+    assert make_schedule("linear", T).alpha_bars[-1].item() == pytest.approx(left, rel=0.02)
+
+
+def test_errors():
+    schedule, x = make_schedule("paper"), gaussian_noise(2, 4, seed=0)
+    with pytest.raises(ValueError, match="schedule must be one of 'cosine', 'linear', 'paper'"):
+        make_schedule("quadratic")
+    with pytest.raises(ValueError, match="n_steps must be at least 50, got 10"):
+        make_schedule("linear", 10)
+    with pytest.raises(ValueError, match=r"betas must be in \(0, 1\)"):
+        DiffusionSchedule(torch.tensor([0.1, 1.0]))
+    for t in (-1, 11):
+        with pytest.raises(ValueError, match=f"t must be between 0 and 10, got {t} to {t}"):
+            schedule.add_noise(x, torch.tensor([t, t]), x)
+    with pytest.raises(ValueError, match="batch must be at least 1, got 0"):
+        sample(toy, schedule, x, batch=0)
+    with pytest.raises(ValueError, match="method must be one of"):
+        sample(toy, schedule, x, "euler")
+    with pytest.raises(ValueError, match="n_steps must be between 1 and 10, got 11"):
+        sample(toy, schedule, x, n_steps=11)
+    with pytest.raises(ValueError, match="takes every step"):
+        sample(toy, schedule, x, "ddpm", 5, seed=0)
+    with pytest.raises(ValueError, match="seed must be an integer for DDPM"):
+        sample(toy, schedule, x, "ddpm")
+    with pytest.raises(ValueError, match="seed must be None for DDIM"):
+        sample(toy, schedule, x, seed=1)
+    with pytest.raises(ValueError, match=r"noise must have shape \(n, 1, S, S\), got \(2, 16\)"):
+        sample(toy, schedule, x.flatten(1))
