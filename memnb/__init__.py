@@ -1,62 +1,78 @@
 """memnb: see and test when a diffusion model memorizes and when it generalizes.
 
-Data flows one way through the package: data, schedules, denoisers, flows, endpoints, training,
-claims, and then the figures and explorers of the book. No module imports one further down that
-list.
+Three theories stand side by side on one shared floor, and what a reader sees and touches stands on
+top of them:
+
+============== =============================================================== ==========
+package        holds                                                           chapters
+============== =============================================================== ==========
+``validation`` checks of arguments, one clear error each                       all
+``streams``    independent random numbers for every purpose, from one seed     all
+``stats``      errors of fractions and means, crossings of curves              all
+``results``    committed results of long runs and their provenance             all
+``claims``     what a paper states, what was measured, the verdict             all
+``minnorm``    training sets, minimum-norm denoisers, exact flows, endpoints   1 to 3
+``shallow``    shallow networks that are trained, and their flows              4
+``linear``     the linear diffusion model, which can be solved                 5
+``unet``       images, diffusion, U-Nets, copies, the metric of densities      6
+``figures``    one module of figures for each chapter, and their common style  all
+``explorers``  one module of explorers (sliders) for each chapter              all
+``book``       executes, builds and checks the book                            none
+============== =============================================================== ==========
+
+A package imports only from those above it, and the theories not from one another, but for
+``shallow`` and ``unet``, which build on ``minnorm``. In each theory with long runs ``runs`` says
+what is computed, ``__main__`` computes it (``python -m memnb.unet --help``), and ``readback`` reads
+what was kept.
+
+The names below are the public names of ``minnorm`` and can be had as ``memnb.score_flow`` and so
+on; the other packages are used by name, as in ``from memnb import linear``. Nothing is imported
+before it is used.
 """
 
-from .minnorm._coupled import count_events
-from .minnorm.data import TrainingSet, gaussian_starts, line_set, orthogonal_set
-from .minnorm.denoisers import EmpiricalBayesDenoiser, RampDenoiser, ReLUNetwork, ramp_family
-from .minnorm.endpoints import CLASSES, Endpoints, classify, count_endpoints
-from .minnorm.flows import (
-    critical_time,
-    probability_flow,
-    probability_flow_stepped,
-    probability_flow_trajectory,
-    score_flow,
-    score_flow_stepped,
-    score_flow_trajectory,
-)
-from .minnorm.grids import log_uniform_grid, sigma_from_t, t_from_sigma, uniform_grid
-from .minnorm.planar import minimum_norm_planar
-from .minnorm.simplex import equilateral_triangle, obtuse_simplex, widest_angle
-from .minnorm.stability import StationaryPoints, stationary_points, sum_margin
-from .validation import check_chapter
+import importlib
+from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "CLASSES",
-    "EmpiricalBayesDenoiser",
-    "Endpoints",
-    "RampDenoiser",
-    "ReLUNetwork",
-    "StationaryPoints",
-    "TrainingSet",
-    "check_chapter",
-    "classify",
-    "count_endpoints",
-    "count_events",
-    "critical_time",
-    "equilateral_triangle",
-    "gaussian_starts",
-    "line_set",
-    "log_uniform_grid",
-    "minimum_norm_planar",
-    "obtuse_simplex",
-    "orthogonal_set",
-    "probability_flow",
-    "probability_flow_stepped",
-    "probability_flow_trajectory",
-    "ramp_family",
-    "score_flow",
-    "score_flow_stepped",
-    "score_flow_trajectory",
-    "sigma_from_t",
-    "stationary_points",
-    "sum_margin",
-    "t_from_sigma",
-    "uniform_grid",
-    "widest_angle",
-]
+_HOMES = {
+    "minnorm.data": ("TrainingSet", "gaussian_starts", "line_set", "orthogonal_set"),
+    "minnorm.denoisers": ("EmpiricalBayesDenoiser", "RampDenoiser", "ReLUNetwork", "ramp_family"),
+    "minnorm._coupled": ("count_events",),
+    "minnorm.endpoints": ("CLASSES", "Endpoints", "classify", "count_endpoints"),
+    "minnorm.flows": (
+        "critical_time",
+        "probability_flow",
+        "probability_flow_stepped",
+        "probability_flow_trajectory",
+        "score_flow",
+        "score_flow_stepped",
+        "score_flow_trajectory",
+    ),
+    "minnorm.grids": ("log_uniform_grid", "sigma_from_t", "t_from_sigma", "uniform_grid"),
+    "minnorm.planar": ("minimum_norm_planar",),
+    "minnorm.simplex": ("equilateral_triangle", "obtuse_simplex", "widest_angle"),
+    "minnorm.stability": ("StationaryPoints", "stationary_points", "sum_margin"),
+    "validation": ("check_chapter",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+_PACKAGES = ("book", "claims", "explorers", "figures", "linear", "minnorm", "results", "shallow",
+             "stats", "streams", "unet", "validation")  # fmt: skip
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name or a package when it is first used (PEP 562)."""
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"memnb.{_HOME[name]}"), name)
+    elif name in _PACKAGES:
+        value = importlib.import_module(f"memnb.{name}")
+    else:
+        raise AttributeError(f"module 'memnb' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_PACKAGES})

@@ -15,7 +15,7 @@ from memnb.validation import check_choice
 __all__ = ["MIME", "VERDICTS", "Claim", "ClaimChanged", "check", "not_attempted"]
 
 MIME = "application/vnd.memnb.claim+json"
-VERDICTS = ("reproduced", "differs", "not attempted")
+VERDICTS = ("reproduced", "differs", "not attempted", "not judged")
 
 
 class ClaimChanged(AssertionError):
@@ -36,10 +36,13 @@ class Claim:
         File name of the chapter without extension.
     measured : str
         What was measured, with its error; or, if nothing was, why.
-    verdict : {"reproduced", "differs", "not attempted"}
-        The verdict.
+    verdict : {"reproduced", "differs", "not attempted", "not judged"}
+        The verdict; "not judged" where the chapter runs with other parameters than those of which
+        the claim speaks.
     evidence : str
         How it was measured, or what to look at.
+    notices : str
+        The tolerance of the check and the smallest effect that it would have noticed.
     """
 
     statement: str
@@ -48,6 +51,7 @@ class Claim:
     measured: str
     verdict: str
     evidence: str = ""
+    notices: str = ""
 
     def __post_init__(self):
         check_choice("verdict", self.verdict, VERDICTS)
@@ -59,6 +63,8 @@ class Claim:
         text = {name: html.escape(value) for name, value in asdict(self).items()}
         style = self.verdict.replace(" ", "-")
         evidence = f"<br><small>{text['evidence']}</small>" if self.evidence else ""
+        if self.notices:
+            evidence += f"<br><small><strong>Would notice:</strong> {text['notices']}</small>"
         return {
             MIME: asdict(self),
             "text/plain": f"[{self.verdict}] {self.statement} ({self.source}): {self.measured}",
@@ -68,18 +74,32 @@ class Claim:
         }
 
 
-def check(statement, *, source, chapter, measured, holds, expect="reproduced", evidence=""):
+def check(
+    statement: str,
+    *,
+    source: str,
+    chapter: str,
+    measured: str,
+    holds: bool,
+    expect: str = "reproduced",
+    evidence: str = "",
+    notices: str = "",
+    judged: bool = True,
+) -> Claim:
     """Record a claim, and fail if the measurement does not support the expected verdict.
 
     Parameters
     ----------
-    statement, source, chapter, measured, evidence : str
+    statement, source, chapter, measured, evidence, notices : str
         See :class:`Claim`.
     holds : bool
         Whether the measurement supports ``expect``. For ``"reproduced"`` this is the claim itself;
         for ``"differs"`` it is the fact that shows the difference.
     expect : {"reproduced", "differs"}
         The verdict that the chapter declares.
+    judged : bool
+        Whether the chapter runs with the parameters of which the claim speaks. If not, the claim
+        shows what was measured, ``holds`` decides nothing, and the verdict is "not judged".
 
     Returns
     -------
@@ -98,7 +118,9 @@ def check(statement, *, source, chapter, measured, holds, expect="reproduced", e
     'reproduced'
     """
     check_choice("expect", expect, VERDICTS[:2])
-    claim = Claim(statement, source, chapter, measured, expect, evidence)
+    if not judged:
+        return Claim(statement, source, chapter, measured, "not judged", evidence, notices)
+    claim = Claim(statement, source, chapter, measured, expect, evidence, notices)
     if not holds:
         raise ClaimChanged(f"verdict {expect!r} no longer holds: {statement} Measured: {measured}")
     return claim

@@ -21,6 +21,8 @@ import os
 import platform
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,7 +31,7 @@ import torch
 
 from memnb.validation import check_real
 
-__all__ = ["ResultsCorrupt", "cpu", "load", "save", "where"]
+__all__ = ["ResultsCorrupt", "cpu", "load", "replacing", "save", "where"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*/[a-z0-9][a-z0-9_-]*")
 _FIELDS = ("command", "parameters", "seed", "device", "seconds")
@@ -67,11 +69,35 @@ def cpu():
     return f"CPU, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s) used"
 
 
-def _replace(path, content):
-    """Write a file so that it is there whole or not at all."""
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Write a file so that it is there whole or not at all, also if two processes write it.
+
+    Parameters
+    ----------
+    path : path
+        The file; its folder is made if it is not there.
+
+    Yields
+    ------
+    Path
+        A name in the same folder, of this process alone, to write to. It takes the place of
+        ``path`` when the block ends, and is removed if the block raises.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing(Path(folder) / "a.txt") as fresh:
+    ...         _ = fresh.write_text("whole")
+    ...     [p.name for p in Path(folder).iterdir()]
+    ['a.txt']
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        fresh.write_bytes(content)
+        yield fresh
         os.replace(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)
@@ -139,10 +165,10 @@ def save(
         "sha256": hashlib.sha256(content).hexdigest(),
     }
     text = json.dumps(record, indent=1, allow_nan=False) + "\n"
-    data_path.parent.mkdir(parents=True, exist_ok=True)
     # Arrays first: a kill in between leaves a checksum that does not fit, which load() reports.
-    _replace(data_path, content)
-    _replace(record_path, text.encode())
+    for path, written in ((data_path, content), (record_path, text.encode())):
+        with replacing(path) as fresh:
+            fresh.write_bytes(written)
     return record
 
 

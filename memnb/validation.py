@@ -5,6 +5,7 @@ Every check names the argument, says what came and what is allowed. A chapter ca
 """
 
 import math
+import re
 from numbers import Integral, Real
 
 import torch
@@ -45,6 +46,33 @@ def check_choice(name, value, allowed):
     """Return ``value`` if it is one of ``allowed``, or raise ``ValueError``."""
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    return value
+
+
+def check_device(name, value):
+    """Return the name of a device that is there, ``"cpu"``, ``"cuda"`` or ``"cuda:0"``, or raise.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the message.
+    value : str
+        Name of a device.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If it is no such name, or there is no such device.
+    """
+    if not isinstance(value, str) or not re.fullmatch(r"cpu|cuda(:\d+)?", value):
+        raise ValueError(f"{name} must be 'cpu', 'cuda' or 'cuda:0' and so on, got {value!r}")
+    count = torch.cuda.device_count()
+    if value != "cpu" and (torch.device(value).index or 0) >= count:
+        raise ValueError(f"{name} {value!r} was asked for, but there are {count} CUDA devices")
     return value
 
 

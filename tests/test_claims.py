@@ -46,3 +46,9 @@ def test_bad_records():
         claims.check("a", source="b", chapter="c", measured=" ", holds=True)
     with pytest.raises(ValueError, match="expect must be one of 'reproduced', 'differs'"):
         claims.check(**FACTS, holds=True, expect="not attempted")
+
+
+def test_a_claim_about_other_parameters_is_shown_and_not_judged():
+    claim = claims.check(**FACTS, holds=False, judged=False, notices="a kelvin")
+    assert claim.verdict == "not judged" and claim.measured == FACTS["measured"]
+    assert "a kelvin" in claim._repr_mimebundle_()["text/html"]
