@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 import plotly.io as pio
 import torch
 
+from memnb.figures.tables import table
 from memnb.minnorm.endpoints import CLASSES
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "setup",
     "show",
     "square",
+    "table",
 ]
 
 PALETTE = {
