@@ -18,6 +18,7 @@ from memnb.minnorm.denoisers import RampDenoiser
 from memnb.minnorm.endpoints import classify
 from memnb.minnorm.flows import probability_flow, score_flow
 from memnb.minnorm.grids import uniform_grid
+from memnb.streams import stream
 
 __all__ = ["EXPLORERS", "early_stopping", "two_flows"]
 
@@ -48,7 +49,7 @@ def two_flows(n_starts=160, seed=0, spread=0.05):
     Explorer
         Sliders: ``N``, ``d``, ball radius ``rho`` and ``threshold``.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = stream(seed, "scatter in the picture")
     radius, turn = torch.rand(2, n_starts, generator=generator, dtype=torch.float64)
     radius, turn = spread * radius.sqrt(), 2 * math.pi * turn
     scatter = torch.stack([radius * turn.cos(), radius * turn.sin()], dim=-1)

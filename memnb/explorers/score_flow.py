@@ -16,6 +16,7 @@ from memnb.minnorm.denoisers import RampDenoiser
 from memnb.minnorm.endpoints import CLASSES, classify
 from memnb.minnorm.flows import score_flow, score_flow_trajectory
 from memnb.minnorm.grids import log_uniform_grid
+from memnb.streams import stream
 
 __all__ = ["EXPLORERS", "counts", "field", "plane"]
 
@@ -48,7 +49,7 @@ def field(n_starts=60, seed=0):
         Sliders: ball radius ``rho`` and time ``r``.
     """
     data = orthogonal_set(3, 2)
-    generator = torch.Generator().manual_seed(seed)
+    generator = stream(seed, "starts in the window")
     starts = 2.3 * torch.rand(n_starts, 2, generator=generator, dtype=torch.float64) - 0.65
     bends = torch.cat([torch.zeros(1), log_uniform_grid(0.05, 40, 40)])
 

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from memnb.streams import stream
 from memnb.validation import check_integer, check_points, check_real
 
 __all__ = ["TrainingSet", "gaussian_starts", "line_set", "orthogonal_set"]
@@ -233,7 +234,7 @@ def orthogonal_set(n_points, dim, norms=1.0, seed=None, dtype=torch.float64, dev
     if seed is None:
         directions = torch.eye(n_ramps, dim, dtype=torch.float64)
     else:
-        generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
+        generator = stream(seed, "rotation")
         gaussian = torch.randn(dim, n_ramps, generator=generator, dtype=torch.float64)
         q, r = torch.linalg.qr(gaussian)
         # Fixing the signs makes the distribution of the rotation exactly uniform (Haar).
@@ -315,8 +316,7 @@ def gaussian_starts(
     check_integer("n_starts", n_starts, 1)
     check_integer("dim", dim, 1)
     scale = check_real("scale", scale, 0)
-    generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
-    noise = torch.randn(n_starts, dim, generator=generator, dtype=torch.float64)
+    noise = torch.randn(n_starts, dim, generator=stream(seed, "starts"), dtype=torch.float64)
     starts = scale * noise
     if center is not None:
         starts = starts + check_points("center", center, dim).cpu()

@@ -38,6 +38,7 @@ from dataclasses import dataclass
 
 import torch
 
+from memnb.streams import stream
 from memnb.validation import NORMS, check_choice, check_integer, check_real
 
 from .data import TrainingSet
@@ -284,7 +285,7 @@ def count_endpoints(
     check_integer("n_starts", n_starts, 1)
     check_integer("chunk", chunk, 1)
     scale = check_real("scale", scale, 0)
-    generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
+    generator = stream(seed, "starts")
     totals = dict.fromkeys(CLASSES, 0)
     with tqdm(total=n_starts, unit="start", disable=not progress) as bar:
         for begin in range(0, n_starts, chunk):

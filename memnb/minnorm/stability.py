@@ -39,6 +39,7 @@ from dataclasses import dataclass
 
 import torch
 
+from memnb.streams import stream
 from memnb.validation import check_integer, check_points, check_real
 
 from .data import TrainingSet
@@ -210,7 +211,7 @@ def subsets(n_ramps, order, limit=None, seed=0):
     check_integer("order", order, 1, check_integer("n_ramps", n_ramps, 1))
     members = torch.tensor(list(itertools.combinations(range(n_ramps), order)))
     if limit is not None and len(members) > check_integer("limit", limit, 1):
-        generator = torch.Generator().manual_seed(seed)
+        generator = stream(seed, "subsets")
         members = members[torch.randperm(len(members), generator=generator)[:limit]]
     return torch.zeros(len(members), n_ramps, dtype=torch.bool).scatter_(1, members, True)
 
@@ -271,7 +272,7 @@ def function_distance(denoiser, reference, training_set: TrainingSet, n=500, see
         uniform on the squares spanned by two random :math:`x_n, x_m` (on the only segment if there
         is one); ``"random"``: uniform in the hyperbox.
     """
-    generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
+    generator = stream(seed, "query points")
     K, like = training_set.n_ramps, training_set.points
     uniform = torch.rand(n, K, generator=generator, dtype=torch.float64)
     rank = torch.rand(n, K, generator=generator, dtype=torch.float64).argsort(dim=1)

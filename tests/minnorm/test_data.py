@@ -124,3 +124,17 @@ def test_a_line_has_one_ramp_for_each_gap(values):
 def test_errors_name_the_argument(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_rotation_and_starts_of_one_seed_are_uncorrelated(seed):
+    """The Gaussian columns behind the rotation and the starts were once the same numbers."""
+    d = 400
+    directions = memnb.orthogonal_set(d + 1, d, seed=seed).directions
+    starts = memnb.gaussian_starts(d, d, seed=seed)
+    # Unit directions: each inner product with independent starts is N(0, 1). From the same
+    # numbers the first direction would be the first column over its norm: sqrt(d) = 20.
+    along = starts.mT @ directions[0]
+    assert abs(along[0]) < 4.5 and abs(along.mean()) * d**0.5 < 4.5
+    for rows in (starts, starts.mT):
+        assert abs((rows * directions).sum(dim=1).mean()) * d**0.5 < 4.5
