@@ -2,19 +2,32 @@
 // Plotly is loaded once, from the book's own files, when the first figure comes near the screen.
 (() => {
   "use strict";
-  const here = document.currentScript.src;
-  const plotlyUrl = new URL("plotly/plotly-cartesian.min.js", here).href;
+  // On the website plotly lies beside this script; an executed notebook carries both inside.
+  const here = document.currentScript && document.currentScript.src;
   const CONFIG = { displayModeBar: false, scrollZoom: false };
   let plotly = null;
 
-  function loadPlotly() {
-    plotly ??= new Promise((resolve, reject) => {
+  async function unpackPlotly() {
+    const packed = atob(document.getElementById("memnb-plotly").textContent);
+    const bytes = Uint8Array.from(packed, (c) => c.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    // A module loader on the page must not catch the library.
+    return new Function("define", "module", "exports",
+      (await new Response(stream).text()) + "\n;return Plotly;")();
+  }
+
+  function fetchPlotly() {
+    return new Promise((resolve, reject) => {
       const script = document.createElement("script");
-      script.src = plotlyUrl;
+      script.src = new URL("plotly/plotly-cartesian.min.js", here).href;
       script.onload = () => resolve(window.Plotly);
       script.onerror = () => reject(new Error("plotly-cartesian.min.js could not be loaded"));
       document.head.append(script);
     });
+  }
+
+  function loadPlotly() {
+    plotly ??= document.getElementById("memnb-plotly") ? unpackPlotly() : fetchPlotly();
     return plotly;
   }
 

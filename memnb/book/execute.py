@@ -62,7 +62,7 @@ def _worker(source, output, parameters, workdir):
 
             nb_man.cell_complete = cell_complete
             kwargs = remove_args(["log_output"], **kwargs)
-            kwargs.update(timeout=None, kernel_name=kernel_name)
+            kwargs.update(timeout=None, kernel_name=kernel_name, store_widget_state=False)
             PapermillNotebookClient(nb_man, **kwargs).execute()
 
     papermill_engines.register("memnb", Engine)

@@ -11,12 +11,26 @@ import hashlib
 import itertools
 import json
 import random
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 from plotly.io.json import to_json_plotly
 
-from memnb.figures.style import embed_json, escape, is_static
+from memnb.figures.display import (
+    caption_html,
+    check_alt,
+    check_number,
+    embed_json,
+    escape,
+    framed,
+    is_static,
+    plot_html,
+)
+
+if TYPE_CHECKING:
+    import ipywidgets
 
 __all__ = ["Axis", "Explorer"]
 
@@ -39,15 +53,21 @@ class Axis:
         The value shown first; one of ``values`` and of ``static_values``.
     static_values : sequence, optional
         Subset of ``values`` for the website; all of them by default. It keeps both ends.
+
+    Raises
+    ------
+    ValueError
+        If ``static_values`` are fewer than two or not among ``values``, or ``start`` is not among
+        them.
     """
 
     name: str
     label: str
-    values: tuple
-    start: object
-    static_values: tuple = None
+    values: Sequence[Any]
+    start: Any
+    static_values: Sequence[Any] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         values = tuple(self.values)
         static = values if self.static_values is None else tuple(self.static_values)
         object.__setattr__(self, "values", values)
@@ -75,30 +95,61 @@ class Explorer:
     alt : str
         Alternative text.
     title : str
-        Short name, read out and printed above the sliders.
+        Short name, read out and printed as the caption.
+    number : str, optional
+        Chapter and place in it, such as ``"1.2"``: how the text refers to the figure.
 
     Raises
     ------
+    TypeError
+        If ``frame`` is not callable, or ``axes`` holds something else than axes.
     ValueError
-        If ``alt`` is empty or two axes share a name; by :meth:`payload` if the static data exceed
-        the limit or frames differ in their traces.
+        If ``alt`` is empty, two axes share a name, or ``number`` has another form or comes without
+        a title.
     """
 
-    def __init__(self, frame, axes, alt, title=""):
-        self.frame, self.axes, self.alt, self.title = frame, tuple(axes), alt.strip(), title
+    def __init__(
+        self,
+        frame: Callable[..., go.Figure],
+        axes: Sequence[Axis],
+        alt: str,
+        title: str = "",
+        number: str | None = None,
+    ) -> None:
+        if not callable(frame):
+            raise TypeError(f"frame must be callable, got {type(frame).__name__}")
+        self.frame, self.axes, self.alt = frame, tuple(axes), check_alt(alt)
+        self.title, self.number = title, number
+        check_number(number, title)
+        for axis in self.axes:
+            if not isinstance(axis, Axis):
+                raise TypeError(f"axes must hold Axis objects, got {type(axis).__name__}")
         names = [axis.name for axis in self.axes]
-        if not self.alt:
-            raise ValueError("alt must be a sentence that describes the figure, got ''")
         if len(set(names)) != len(names) or not names:
             raise ValueError(f"axes must have distinct names, got {names}")
 
     @property
-    def start(self):
-        """The values shown first, as a dict."""
+    def start(self) -> dict[str, Any]:
+        """The values shown first, by the names of the sliders."""
         return {axis.name: axis.start for axis in self.axes}
 
-    def figure(self, **values):
-        """The figure for these slider values; those not given stay at their start."""
+    def figure(self, **values: Any) -> go.Figure:
+        """The figure for these slider values; those not given stay at their start.
+
+        Parameters
+        ----------
+        **values
+            By the names of the sliders.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+
+        Raises
+        ------
+        ValueError
+            If there is no slider of that name.
+        """
         unknown = set(values) - set(self.start)
         if unknown:
             raise ValueError(f"unknown slider {sorted(unknown)}, allowed: {list(self.start)}")
@@ -106,27 +157,38 @@ class Explorer:
         figure.update_layout(meta={"alt": self.alt})
         return figure
 
-    def corners(self):
+    def corners(self) -> Iterator[dict[str, Any]]:
         """Every combination of the ends of the sliders, as dicts."""
         ends = [(axis.values[0], axis.values[-1]) for axis in self.axes]
         for combination in itertools.product(*ends):
             yield dict(zip(self.start, combination, strict=True))
 
-    def random(self, n, seed):
+    def random(self, n: int, seed: int) -> Iterator[dict[str, Any]]:
         """n random combinations of slider values, as dicts."""
         generator = random.Random(seed)
         for _ in range(n):
             yield {axis.name: generator.choice(axis.values) for axis in self.axes}
 
-    def payload(self):
+    def payload(self) -> dict[str, Any]:
         """Everything the website needs, as a dict ready for JSON.
 
-        ``pool`` maps a content hash to one trace or one layout; ``frames`` lists, for each
-        combination of static values in row-major order, the layout's hash and its traces' hashes.
-        """
-        pool, frames, kinds = {}, [], None
+        Returns
+        -------
+        dict
+            ``pool`` lists every distinct trace and layout once; ``frames`` lists, for each
+            combination of static values in row-major order, the place of its layout in the pool and
+            those of its traces.
 
-        def store(part):
+        Raises
+        ------
+        ValueError
+            If two frames differ in the types of their traces, or the whole exceeds the limit.
+        """
+        pool: dict[str, Any] = {}
+        frames: list[list[str]] = []
+        kinds = None
+
+        def store(part: Any) -> str:
             text = json.dumps(part, separators=(",", ":"), sort_keys=True)
             key = hashlib.sha256(text.encode()).hexdigest()[:10]
             pool[key] = part
@@ -167,19 +229,20 @@ class Explorer:
             )
         return payload
 
-    def html(self):
-        """The static explorer as HTML."""
+    def html(self) -> str:
+        """The static explorer as HTML, with its caption."""
         height = self.figure().layout.height or 420
-        return (
+        content = (
             f'<div class="memnb-explorer" role="group" aria-label="{escape(self.title)}">'
             f'<div class="memnb-controls"></div>'
             f'<div class="memnb-plot" role="img" aria-label="{escape(self.alt)}" '
             f'style="min-height:{height}px"></div>'
             f'<script type="application/json">{embed_json(self.payload())}</script></div>'
         )
+        return framed(content, self.number, self.title)
 
-    def widget(self):
-        """Sliders and a live figure for JupyterLab."""
+    def widget(self) -> "ipywidgets.VBox":
+        """Sliders, a live figure and its caption for JupyterLab."""
         import ipywidgets
 
         live = go.FigureWidget(self.figure())
@@ -194,7 +257,7 @@ class Explorer:
             for axis in self.axes
         }
 
-        def redraw(_change):
+        def redraw(_change: Any) -> None:
             new = self.figure(**{name: slider.value for name, slider in sliders.items()})
             with live.batch_update():
                 for old, trace in zip(live.data, new.data, strict=True):
@@ -203,15 +266,18 @@ class Explorer:
 
         for slider in sliders.values():
             slider.observe(redraw, names="value")
-        return ipywidgets.VBox([*sliders.values(), live])
+        below = [ipywidgets.HTML(caption_html(self.number, self.title, "p"))] if self.number else []
+        return ipywidgets.VBox([*sliders.values(), live, *below])
 
-    def _repr_mimebundle_(self, include=None, exclude=None):
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """Static HTML in the build; in Lab the widget, and its first frame for pages without it."""
         if is_static():
             return {"text/html": self.html(), "text/plain": self.alt}
-        return self.widget()._repr_mimebundle_()
+        first = framed(plot_html(self.figure()), self.number, self.title)
+        return {**self.widget()._repr_mimebundle_(), "text/html": first, "text/plain": self.alt}
 
 
-def _change_to(old, new):
+def _change_to(old: Any, new: Any) -> None:
     """Make one trace or layout equal to another, touching only what differs.
 
     Every property that is set travels to the browser and is drawn again, changed or not.
@@ -222,5 +288,5 @@ def _change_to(old, new):
             old[key] = after.get(key)
 
 
-def _text(value):
+def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -100,7 +100,7 @@ def onset(seed=0, most=50):
         "training points. The distance is 1 up to n = d and then falls; the probability rises "
         "from 0 to 1 near where the distance starts to fall, and falls again beyond N."
     )
-    return Explorer(frame, axes, alt, "The onset of generalization")
+    return Explorer(frame, axes, alt, "The onset of generalization", number="5.14")
 
 
 def spectrum(seed=0):
@@ -136,7 +136,7 @@ def spectrum(seed=0):
         "training points all but n - 1 are zero; just above d they spread over many orders of "
         "magnitude; with many points all tend to c, below the true variance 1."
     )
-    return Explorer(frame, axes, alt, "What is generated")
+    return Explorer(frame, axes, alt, "What is generated", number="5.1")
 
 
 EXPLORERS = {"onset": onset, "spectrum": spectrum}

@@ -82,7 +82,7 @@ def two_flows(n_starts=160, seed=0, spread=0.05):
         "probability flow also ends along the edges and inside the square, fewer points at "
         "corners the smaller the ball radius is."
     )
-    return Explorer(frame, axes, alt, "Two flows from the same starts")
+    return Explorer(frame, axes, alt, "Two flows from the same starts", number="2.1")
 
 
 def early_stopping(n_starts=500, seed=0):
@@ -125,7 +125,7 @@ def early_stopping(n_starts=500, seed=0):
         "small radius most starts stop on the boundary of the hyperbox or inside it; as the "
         "radius nears one half all of them reach training or virtual points."
     )
-    return Explorer(frame, axes, alt, "Early stopping")
+    return Explorer(frame, axes, alt, "Early stopping", number="2.5")
 
 
 EXPLORERS = {"two-flows": two_flows, "early-stopping": early_stopping}

@@ -69,7 +69,7 @@ def field(n_starts=60, seed=0):
         "unit square, then slide along it to a corner; three corners are training points and "
         "the fourth, their sum, is a virtual point."
     )
-    return Explorer(frame, axes, alt, "Score flow in the plane")
+    return Explorer(frame, axes, alt, "Score flow in the plane", number="1.2")
 
 
 def plane(n_starts=150, seed=0):
@@ -105,7 +105,7 @@ def plane(n_starts=150, seed=0):
         "grows they reach the unit square, first its boundary, and then its corners; with more "
         "training points fewer of them end at a training point."
     )
-    return Explorer(frame, axes, alt, "Where the points are at time r")
+    return Explorer(frame, axes, alt, "Where the points are at time r", number="1.5")
 
 
 def counts(n_starts=500, seed=0):
@@ -147,7 +147,7 @@ def counts(n_starts=500, seed=0):
         "All start outside, pass through the boundary of the hyperbox, and end at training or "
         "virtual points; more training points mean more virtual endpoints."
     )
-    return Explorer(frame, axes, alt, "Endpoint classes against time")
+    return Explorer(frame, axes, alt, "Endpoint classes against time", number="1.6")
 
 
 EXPLORERS = {"field": field, "plane": plane, "counts": counts}

@@ -80,7 +80,7 @@ def opening_angle(n_grid=38):
         "flow ends. Near 90 degrees the sum of the two edges attracts a quarter of the plane; as "
         "the angle opens its basin disappears and only the three training points attract."
     )
-    return Explorer(frame, axes, alt, "Opening the angle")
+    return Explorer(frame, axes, alt, "Opening the angle", number="3.1")
 
 
 def triangle(n_grid=40):
@@ -108,7 +108,9 @@ def triangle(n_grid=40):
         "radii below half the circumradius the three vertices share the plane; above it the "
         "centroid and the three reflected vertices attract as well."
     )
-    return Explorer(frame, (Axis("rho", "ball radius ρ / R", rho, 0.1),), alt, "The triangle")
+    return Explorer(
+        frame, (Axis("rho", "ball radius ρ / R", rho, 0.1),), alt, "The triangle", number="3.7"
+    )
 
 
 @cache
@@ -168,7 +170,7 @@ def ends(n_starts=60, seed=0):
         "or virtual points, more often at virtual ones when the angle is near 90 degrees and the "
         "balls are large; probability flow ends at training points or on the boundary."
     )
-    return Explorer(frame, axes, alt, "Where both flows end")
+    return Explorer(frame, axes, alt, "Where both flows end", number="3.5")
 
 
 SPOTS = ((1.0, 0.0), (0.0, 1.0), (-0.7, 0.5))
@@ -231,7 +233,7 @@ def any_points(n_grid=28, n_directions=60, spots=SPOTS):
         "the training points other points can attract, many of them the fourth corner of a "
         "parallelogram on three training points."
     )
-    return Explorer(frame, axes, alt, "Any points in the plane (numerical)")
+    return Explorer(frame, axes, alt, "Any points in the plane (numerical)", number="3.10")
 
 
 def _attractors(reached, points, network):

@@ -8,7 +8,7 @@ from memnb import results
 from memnb.explorers.base import Axis, Explorer
 from memnb.figures import score_flow as bars
 from memnb.figures import trained_denoisers as figures
-from memnb.figures.style import is_static
+from memnb.figures.display import is_static
 from memnb.minnorm.data import orthogonal_set
 from memnb.minnorm.endpoints import CLASSES, classify
 from memnb.shallow import METHODS, Diverged, NotConverged, draw_samples, fit
@@ -91,7 +91,7 @@ def ends():
         "flow every training method leaves a part on the boundary of the hyperbox, dropout the "
         "largest; virtual points are rare."
     )
-    return Explorer(frame, axes, alt, "Where trained flows end")
+    return Explorer(frame, axes, alt, "Where trained flows end", number="4.9")
 
 
 def small_case(N=5, d=5, n_noisy=60, seed=0, method="lagrangian", progress=False):

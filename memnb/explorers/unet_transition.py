@@ -10,7 +10,7 @@ import torch
 
 from memnb.explorers.base import Axis, Explorer
 from memnb.figures import unet_transition as figures
-from memnb.figures.style import escape, is_static
+from memnb.figures.display import escape, is_static
 from memnb.unet import __main__ as transition
 from memnb.unet import readback as trained
 from memnb.unet import runs as networks
@@ -56,7 +56,7 @@ def copies():
         "Eight generated digits over the nearest training digit of each, with a mark that says "
         "copy or new. With few training images the two rows are the same; with many they differ."
     )
-    return Explorer(frame, axes, alt, "Copies or new images?")
+    return Explorer(frame, axes, alt, "Copies or new images?", number="6.2")
 
 
 def two_networks():
@@ -84,7 +84,7 @@ def two_networks():
         "Eight digits of one network over eight of another, made from the same noise. With few "
         "training images they have nothing in common; with many most pairs are the same digit."
     )
-    return Explorer(frame, axes, alt, "Two networks, disjoint data, the same noise")
+    return Explorer(frame, axes, alt, "Two networks, disjoint data, the same noise", number="6.6")
 
 
 PROTOCOLS = {
@@ -125,7 +125,7 @@ def figure_four():
         "against n, "
         "for the U-Net, for a generator that is perfect and for one that only copies."
     )
-    return Explorer(frame, axes, alt, "Figure 4, with two controls")
+    return Explorer(frame, axes, alt, "The paper's Figure 4, with two controls", number="6.10")
 
 
 class LiveTraining:

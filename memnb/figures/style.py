@@ -1,22 +1,18 @@
-"""One look for every figure, and one way to show it.
-
-A figure is shown in two places that need different things. JupyterLab understands plotly's own
-MIME type. The website must work without a server and without any request to the outside, so there
-a figure is a ``<div>`` with its data as inert JSON, drawn by one local script
-(``assets/memnb-plots.js``) when the reader scrolls to it.
+"""One look for every figure: template, palette, shades and the symbols of endpoint classes.
 
 Colors are those of Okabe and Ito, which readers with any common color blindness can tell apart;
-each endpoint class also has its own marker symbol.
+each endpoint class also has its own marker symbol. Figures are shown with :func:`show` and tables
+with :func:`table`, see :mod:`memnb.figures.display` and :mod:`memnb.figures.tables`.
 """
-
-import json
-import os
 
 import numpy as np
 import plotly.graph_objects as go
 import plotly.io as pio
 import torch
+from IPython import get_ipython
+from IPython.display import display
 
+from memnb.figures.display import is_static, offline_scripts, show
 from memnb.figures.tables import table
 from memnb.minnorm.endpoints import CLASSES
 
@@ -26,7 +22,6 @@ __all__ = [
     "PALETTE",
     "compact",
     "is_static",
-    "mimebundle",
     "setup",
     "show",
     "square",
@@ -65,19 +60,18 @@ def _template():
     return go.layout.Template(layout=layout)
 
 
-def is_static():
-    """True while the website is being built (environment variable ``MEMNB_STATIC=1``)."""
-    return os.environ.get("MEMNB_STATIC") == "1"
-
-
-def setup():
+def setup() -> None:
     """Prepare a notebook: register the template, and run torch on one thread.
 
     One thread, because the chapters' tensors are small and the book runs two chapters at a time.
+    In a notebook that is not executed for the website it also stores the scripts that draw its
+    figures in a page without network, :func:`memnb.figures.display.offline_scripts`.
     """
     pio.templates["memnb"] = _template()
     pio.templates.default = "memnb"
     torch.set_num_threads(1)
+    if get_ipython() is not None and not is_static() and offline_scripts():
+        display({"text/html": offline_scripts(), "text/plain": ""}, raw=True)
 
 
 def compact(values):
@@ -101,67 +95,3 @@ def square(figure, x_range, y_range):
     figure.update_xaxes(range=list(x_range), constrain="domain")
     figure.update_yaxes(range=list(y_range), scaleanchor="x", scaleratio=1, constrain="domain")
     return figure
-
-
-def embed_json(data):
-    """JSON text that is safe inside a ``<script>`` element."""
-    text = data if isinstance(data, str) else json.dumps(data, separators=(",", ":"))
-    return text.replace("</", "<\\/").replace("<!--", "<\\!--")
-
-
-def escape(text):
-    """Text that is safe inside an HTML attribute."""
-    for raw, safe in (("&", "&amp;"), ('"', "&quot;"), ("<", "&lt;"), (">", "&gt;")):
-        text = text.replace(raw, safe)
-    return text
-
-
-def mimebundle(figure):
-    """What a notebook stores for a figure: static HTML in the build, plotly's MIME type in Lab."""
-    alt = (figure.layout.meta or {}).get("alt", "")
-    if not is_static():
-        return {
-            "application/vnd.plotly.v1+json": json.loads(figure.to_json()),
-            "text/plain": alt,
-        }
-    height = figure.layout.height or 420
-    html = (
-        f'<div class="memnb-plot" role="img" aria-label="{escape(alt)}" '
-        f'style="min-height:{height}px">'
-        f'<script type="application/json">{embed_json(figure.to_json())}</script></div>'
-    )
-    return {"text/html": html, "text/plain": alt}
-
-
-class Shown:
-    """A figure that knows how to display itself in Lab and on the website."""
-
-    def __init__(self, figure):
-        self.figure = figure
-
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        return mimebundle(self.figure)
-
-
-def show(figure, alt):
-    """Show a figure with its alternative text; the last expression of its cell.
-
-    Parameters
-    ----------
-    figure : plotly.graph_objects.Figure
-    alt : str
-        What a reader who cannot see the figure should know; not empty.
-
-    Returns
-    -------
-    Shown
-
-    Raises
-    ------
-    ValueError
-        If ``alt`` is empty.
-    """
-    if not isinstance(alt, str) or not alt.strip():
-        raise ValueError(f"alt must be a sentence that describes the figure, got {alt!r}")
-    figure.update_layout(meta={"alt": alt.strip()})
-    return Shown(figure)
