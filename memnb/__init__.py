@@ -8,7 +8,7 @@ package        holds                                                           c
 ============== =============================================================== ==========
 ``validation`` checks of arguments, one clear error each                       all
 ``streams``    independent random numbers for every purpose, from one seed     all
-``stats``      errors of fractions and means, crossings of curves              all
+``stats``      errors of fractions and means, crossings, when onsets align     all
 ``results``    committed results of long runs and their provenance             all
 ``claims``     what a paper states, what was measured, the verdict             all
 ``minnorm``    training sets, minimum-norm denoisers, exact flows, endpoints   1 to 3

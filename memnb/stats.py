@@ -1,8 +1,20 @@
-r"""Errors of fractions and means, and where a curve crosses a level.
+r"""Errors of fractions and means, where a curve crosses a level, and whether two onsets align.
 
 The one-sigma **Wilson interval** of k successes in n trials holds the probabilities p for which k
 is within one standard deviation of n p. Unlike :math:`\sqrt{p(1-p)/n}` its half-width stays
 positive at k = 0 and k = n.
+
+**When two onsets align.** An onset is where a curve crosses a level, with a standard error. Two
+onsets a and b *align* if they agree within a factor of 2 beyond their errors, and are *apart* if
+they differ by more than that beyond their errors:
+
+.. math:: \lvert \log \tfrac{a}{b} \rvert + 2 s \le \log 2, \qquad
+   \lvert \log \tfrac{a}{b} \rvert - 2 s > \log 2, \qquad
+   s^2 = (s_a / a)^2 + (s_b / b)^2 .
+
+Otherwise the errors leave it open. The factor is a convention of the book, used wherever it judges
+a statement of this kind: onsets are read off grids whose steps are factors of up to 2, and
+a statement such as "at n ~ d" says no more.
 
 References
 ----------
@@ -11,13 +23,14 @@ Wilson, *Probable inference, the law of succession, and statistical inference*, 
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from scipy.stats import binomtest, norm
 
 from .validation import check_integer, check_real
 
-__all__ = ["crossing", "fraction_error", "mean_error", "wilson"]
+__all__ = ["Alignment", "alignment", "crossing", "fraction_error", "mean_error", "wilson"]
 
 ONE_SIGMA = float(norm.cdf(1) - norm.cdf(-1))
 
@@ -140,3 +153,73 @@ def crossing(
             error = math.hypot((1 - share) * errors[k - 1], share * errors[k])
             return at, at * step * error / abs(b - a)
     return math.nan, math.nan
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How two onsets lie to one another; see the module for the criterion.
+
+    Parameters
+    ----------
+    ratio : float
+        First onset over the second.
+    error : float
+        Standard error of the ratio's logarithm.
+    factor : float
+        Factor within which onsets align.
+    verdict : {"aligned", "apart", "open"}
+        What follows.
+    """
+
+    ratio: float
+    error: float
+    factor: float
+    verdict: str
+
+    def __str__(self) -> str:
+        return f"{self.ratio:.2f} ± {self.ratio * self.error:.2f} ({self.verdict})"
+
+
+def alignment(
+    first: tuple[float, float], second: tuple[float, float], factor: float = 2.0
+) -> Alignment:
+    """Whether two onsets align.
+
+    Parameters
+    ----------
+    first, second : (float, float)
+        An onset and its standard error, as :func:`crossing` returns them. An onset of nan, one
+        that was never reached, leaves everything open.
+    factor : float
+        Factor within which they align, above 1.
+
+    Returns
+    -------
+    Alignment
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the factor is not above 1, an onset is not positive, or an onset has no error of at
+        least 0.
+
+    Examples
+    --------
+    >>> print(alignment((30.0, 1.0), (24.0, 0.5)), alignment((60.0, 2.0), (24.0, 0.5)), sep="; ")
+    1.25 ± 0.05 (aligned); 2.50 ± 0.10 (apart)
+    """
+    factor = check_real("factor", factor, 1, math.inf, open_low=True, open_high=True)
+    if math.isnan(first[0]) or math.isnan(second[0]):
+        return Alignment(math.nan, math.nan, factor, "open")
+    shares = []
+    for name, (at, error) in (("first", first), ("second", second)):
+        at = check_real(f"{name} onset", at, 0, math.inf, open_low=True, open_high=True)
+        shares.append(check_real(f"error of the {name} onset", error, 0) / at)
+    ratio, error = first[0] / second[0], math.hypot(*shares)
+    away, bound = abs(math.log(ratio)), math.log(factor)
+    verdict = "open"
+    if away + 2 * error <= bound:
+        verdict = "aligned"
+    elif away - 2 * error > bound:
+        verdict = "apart"
+    return Alignment(ratio, error, factor, verdict)

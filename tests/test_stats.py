@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memnb import stats
+from memnb.streams import stream
 
 
 @given(st.integers(1, 10**6), st.data())
@@ -45,3 +46,44 @@ def test_error_of_a_mean():
 def test_what_is_no_count_of_n_is_refused(call):
     with pytest.raises(ValueError, match="must be"):
         call()
+
+
+def test_onsets_align_within_the_factor_beyond_their_errors():
+    def verdict(ratio, error, factor=2.0):
+        return stats.alignment((ratio, ratio * error), (1.0, 0.0), factor).verdict
+
+    assert [verdict(r, 0.01) for r in (1, 1.9, 1 / 1.9)] == ["aligned"] * 3
+    assert [verdict(r, 0.01) for r in (2.1, 0.4, 2.5)] == ["apart"] * 3
+    assert verdict(2.0, 0.001) == verdict(1.9, 0.1) == verdict(2.5, 0.2) == "open"
+    assert verdict(2.5, 0.01, 3.0) == "aligned"
+    assert stats.alignment((1.0, 0.0), (1.0, 0.0)).verdict == "aligned"
+    assert stats.alignment((math.nan, math.nan), (1.0, 0.0)).verdict == "open"
+
+
+def test_the_error_of_a_ratio_of_onsets_covers_it():
+    """Noisy onsets of ratio exactly 2 are called aligned or apart with the chance of 2 sigma."""
+    draws = torch.randn(4000, 2, generator=stream(0, "noisy onsets"), dtype=torch.float64)
+    verdicts = [
+        stats.alignment((20 + 0.6 * a, 0.6), (10 + 0.4 * b, 0.4)).verdict for a, b in draws.tolist()
+    ]
+    expected, spread = 0.0228, (0.0228 * 0.9772 / 4000) ** 0.5
+    for verdict in ("aligned", "apart"):
+        assert abs(verdicts.count(verdict) / 4000 - expected) < 4 * spread + 0.003
+
+
+@given(st.floats(1e-3, 1e3), st.floats(1e-3, 1e3), st.floats(0, 1), st.floats(0, 1))
+def test_alignment_is_symmetric_and_has_no_unit(a, b, ea, eb):
+    one = stats.alignment((a, a * ea), (b, b * eb))
+    other = stats.alignment((7 * b, 7 * b * eb), (7 * a, 7 * a * ea))
+    assert one.ratio * other.ratio == pytest.approx(1)
+    assert one.error == pytest.approx(other.error)
+    near = abs(abs(abs(math.log(one.ratio)) - math.log(2)) - 2 * one.error) < 1e-9
+    assert near or one.verdict == other.verdict
+
+
+@pytest.mark.parametrize("first", [(0.0, 0.1), (-1.0, 0.1), (3.0, -0.1), (3.0, math.nan)])
+def test_what_is_no_onset_is_refused(first):
+    with pytest.raises(ValueError, match="first onset"):
+        stats.alignment(first, (1.0, 0.1))
+    with pytest.raises(ValueError, match="factor must be in"):
+        stats.alignment((1.0, 0.1), (1.0, 0.1), 1.0)
