@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
+from memnb.streams import stream
+
 from .networks import NetworkBatch, add_gradients
 from .samples import closed_form_cost
 
@@ -84,7 +86,9 @@ class Trainer:
             self.on_cost = settings["weight_decay"]
         elif self.method == "dropout":
             self.dropout = settings["dropout"]
-            self.generator = torch.Generator(self.inputs.device).manual_seed(settings["seed"])
+            self.generator = stream(
+                settings["seed"], "dropout", settings["width"], device=self.inputs.device
+            )
         self.history, self.seconds = [], 0.0
 
     @property

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import torch
 
 from memnb.minnorm.denoisers import ReLUNetwork
+from memnb.streams import stream
 from memnb.validation import check_integer, check_points
 
 __all__ = ["NetworkBatch", "add_gradients"]
@@ -54,11 +55,13 @@ class NetworkBatch:
         r"""Draw weights :math:`\mathcal{N}(0, 1/\text{fan-in})` and biases half as large.
 
         The skip connection starts at zero. The numbers are drawn in float64 on the CPU, net by net,
-        so that the first nets of a larger batch are those of a smaller one.
+        so that the first nets of a larger batch are those of a smaller one; networks of another
+        width or dimension have a stream of their own.
         """
         check_integer("n_nets", n_nets, 1)
         check_integer("width", width, 1)
-        generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
+        check_integer("dim", dim, 1)
+        generator = stream(seed, "weights", width, dim)
 
         def draw(rows, columns):
             scale = columns**-0.5

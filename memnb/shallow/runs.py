@@ -150,7 +150,7 @@ class Flows:
 
     def samples(self, N, device="cpu"):
         """Training data of the networks for N points."""
-        return draw_samples(orthogonal_set(N, self.d), self.levels(), self.n_noisy, self.seed + N,
+        return draw_samples(orthogonal_set(N, self.d), self.levels(), self.n_noisy, self.seed,
                             device=device)  # fmt: skip
 
     def run(self, workdir, device="cpu"):
@@ -169,7 +169,7 @@ class Flows:
                 extra_rounds=6 * rounds,
                 residual_tol=self.residual_tol,
                 settle_tol=self.settle_tol,
-                seed=self.seed + N,
+                seed=self.seed,
                 checkpoint=workdir / f"flows-{self.method}-{self.d}-{self.n_levels}-{N}.pt",
             )
             nets = rounded(done.networks)

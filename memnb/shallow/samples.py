@@ -20,6 +20,7 @@ import torch
 
 from memnb.minnorm.data import TrainingSet
 from memnb.minnorm.denoisers import RampDenoiser
+from memnb.streams import stream
 from memnb.validation import check_integer, check_real
 
 __all__ = ["NoisySamples", "closed_form_cost", "draw_samples", "sample_ramps"]
@@ -74,7 +75,8 @@ def draw_samples(training_set, sigma, n_noisy, seed=0, dtype=torch.float32, devi
         Samples M of each point.
     seed : int
         Seed. The noise is drawn in float64 on the CPU, network by network, so that the first
-        networks of a larger batch see the same samples as those of a smaller one.
+        networks of a larger batch see the same samples as those of a smaller one; every N and M
+        have a stream of their own.
     dtype, device
         Of the result.
 
@@ -92,7 +94,7 @@ def draw_samples(training_set, sigma, n_noisy, seed=0, dtype=torch.float32, devi
     levels = torch.atleast_1d(torch.as_tensor(sigma, dtype=torch.float64)).cpu()
     for level in levels.flatten().tolist():
         check_real("sigma", level, 0, float("inf"), open_low=True, open_high=True)
-    generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
+    generator = stream(seed, "samples", training_set.n_points, n_noisy)
     point = torch.arange(training_set.n_points).repeat_interleave(n_noisy)
     clean = training_set.points.cpu().double()[point]
     inputs = torch.ones(len(levels), len(point), training_set.dim + 1, dtype=dtype)
