@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import memnb
-from memnb import fit as trained
+from memnb import shallow as trained
 from memnb.shallow import _trainer as train_module
 from memnb.shallow import networks as networks_module
 from memnb.shallow._trainer import Diverged, NotConverged
@@ -117,6 +117,38 @@ def test_samples_have_the_noise_they_claim_and_do_not_depend_on_the_batch():
     assert torch.equal(alone.inputs[0], samples.inputs[0])
     with pytest.raises(ValueError, match="sigma must be in"):
         trained.draw_samples(data, 0.0, 5)
+
+
+def _rounded(x):
+    """Digits that do not depend on how a normal number was scaled and shifted."""
+    return (x * 1e9).round()
+
+
+def test_samples_weights_and_starts_of_one_seed_are_independent():
+    """Two generators seeded alike would give the noise of the samples as first weights."""
+    data = memnb.orthogonal_set(5, 6)
+
+    def noise(M):
+        samples = trained.draw_samples(data, 0.05, M, seed=3, dtype=F64)
+        return ((samples.y - samples.targets)[0, :1000] / 0.05).flatten()
+
+    def weights(width):
+        nets = NetworkBatch.random(1, width, 6, seed=3, dtype=F64)
+        return nets.W[0, :1000, :-1].flatten() * 6**0.5
+
+    drawn = {
+        "samples": noise(200),
+        "samples of another M": noise(201),
+        "weights": weights(1000),
+        "weights of another width": weights(1001),
+        "starts": memnb.gaussian_starts(1000, 6, seed=3).flatten(),
+    }
+    for name, x in drawn.items():
+        assert abs(float(x.mean())) < 5 / 6000**0.5 and abs(float(x.std()) - 1) < 0.05
+        for other, y in drawn.items():
+            if name < other:
+                assert not torch.isin(_rounded(x), _rounded(y)).any(), (name, other)
+                assert abs(float(torch.corrcoef(torch.stack([x, y]))[0, 1])) < 5 / 6000**0.5
 
 
 @pytest.fixture(scope="module")
