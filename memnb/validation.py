@@ -7,8 +7,11 @@ Every check names the argument, says what came and what is allowed. A chapter ca
 import math
 import re
 from numbers import Integral, Real
+from typing import Any
 
+import numpy as np
 import torch
+from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 
 __all__ = ["PROFILES", "check_chapter"]
 
@@ -76,15 +79,83 @@ def check_device(name, value):
     return value
 
 
-def check_points(name, value, dim):
-    """Return the tensor ``value`` if it is floating point, finite and of shape (..., dim)."""
+def check_points(
+    name: str, value: Any, dim: int | None = None, *, dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    """Return points as a finite floating-point tensor of shape (..., dim), or raise.
+
+    Tensors, numpy arrays and nested lists are all points. Work with what is returned: it is the
+    argument itself only if that is a floating-point tensor of the right dtype already.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the message.
+    value : Tensor, array or nested sequence of numbers, shape (..., dim)
+        Floating-point tensors and arrays keep their dtype, integers and lists become float64. A
+        tensor keeps its device and its place in a graph of gradients.
+    dim : int, optional
+        Dimension that the points must have; any if not given.
+    dtype : torch.dtype, optional
+        Floating-point dtype to convert to.
+
+    Returns
+    -------
+    Tensor, shape (..., dim)
+
+    Raises
+    ------
+    TypeError
+        If the values are not real numbers.
+    ValueError
+        If the shape is wrong, or a value is infinite or nan.
+
+    Examples
+    --------
+    >>> check_points("y", [[0, 1], [2, 3]], 2)
+    tensor([[0., 1.],
+            [2., 3.]], dtype=torch.float64)
+    >>> check_points("y", [0.0, float("nan")], 2)
+    Traceback (most recent call last):
+        ...
+    ValueError: y must be finite, got 1 infinite or nan of 2 values
+    """
     if not isinstance(value, torch.Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+        value = _as_tensor(name, value)
+    if value.dtype == torch.bool or value.is_complex():
+        raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
     if not value.is_floating_point():
-        raise TypeError(f"{name} must be a floating-point tensor, got dtype {value.dtype}")
-    if value.ndim == 0 or value.shape[-1] != dim:
-        raise ValueError(f"{name} must have shape (..., {dim}), got {tuple(value.shape)}")
-    return value
+        value = value.to(torch.float64)
+    if value.ndim == 0 or (dim is not None and value.shape[-1] != dim):
+        allowed = "dim" if dim is None else dim
+        raise ValueError(f"{name} must have shape (..., {allowed}), got {tuple(value.shape)}")
+    plain = value.detach()
+    while is_functorch_wrapped_tensor(plain):  # under vmap only the whole batch has values
+        plain = get_unwrapped(plain)
+    if not bool(torch.isfinite(plain).all()):
+        count = int((~torch.isfinite(plain)).sum())
+        raise ValueError(
+            f"{name} must be finite, got {count} infinite or nan of {plain.numel()} values"
+        )
+    return value if dtype is None else value.to(dtype)
+
+
+def _as_tensor(name: str, value: Any) -> torch.Tensor:
+    """A tensor with the values of an array or of a nested sequence of numbers."""
+    if not isinstance(value, (np.ndarray, list, tuple)):
+        raise TypeError(
+            f"{name} must be a tensor, a numpy array or a nested list of numbers, "
+            f"got {type(value).__name__}"
+        )
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{name} must have rows of one length, got a ragged list") from error
+    if array.dtype.kind not in "iuf" and array.size:
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    if not isinstance(value, np.ndarray) or array.dtype.kind != "f" or array.itemsize > 8:
+        array = array.astype(np.float64)
+    return torch.tensor(array.astype(array.dtype.newbyteorder("=")))
 
 
 def check_chapter(
