@@ -1,4 +1,4 @@
-r"""Images to train a diffusion model on: synthetic ones whose law is known, and handwritten digits.
+r"""Chapter 6: images to train on, synthetic ones whose law is known and handwritten digits.
 
 Images are tensors (n, 1, S, S) with values in [0, 1]. The network sees them as :math:`2x - 1`.
 
@@ -10,31 +10,73 @@ Recognition of Handwritten Digits*, UCI Machine Learning Repository 1998, doi:10
 bundled with scikit-learn.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from memnb.validation import check_integer, check_real
 
-__all__ = ["HELD_OUT", "MEAN", "STD", "Digits", "check_images", "digits", "synthetic_images"]
+__all__ = [
+    "HELD_OUT",
+    "MEAN",
+    "STD",
+    "Digits",
+    "ImagesLike",
+    "check_images",
+    "digits",
+    "synthetic_images",
+]
 
+ImagesLike = torch.Tensor | np.ndarray | Sequence
 MEAN, STD = 0.5, 0.1
 HELD_OUT = 297
 
 
-def check_images(name, x, image_size=None, *, bounded=True):
-    """Return x if it is a floating-point tensor (n, 1, S, S), n >= 1, in [0, 1]; or raise.
+def check_images(
+    name: str, x: ImagesLike, image_size: int | None = None, *, bounded: bool = True
+) -> torch.Tensor:
+    """Return x as a tensor if it is images, n >= 1 of them, with values in [0, 1]; or raise.
 
-    What a network generated can lie outside [0, 1]; ``bounded=False`` asks for finite values only.
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the message.
+    x : Tensor, array or nested lists of floats, shape (n, 1, S, S)
+        Of any floating-point dtype, which is that of the result. Integers are refused: whether 1 or
+        255 is white, they do not say.
+    image_size : int, optional
+        The side S that is asked for.
+    bounded : bool
+        If false values need only be finite: what a network generated can lie outside [0, 1].
+
+    Returns
+    -------
+    Tensor, shape (n, 1, S, S)
+
+    Raises
+    ------
+    TypeError
+        If x is nothing of that kind, or not of floating-point numbers.
+    ValueError
+        If the shape or a value is not allowed.
+
+    Examples
+    --------
+    >>> check_images("x", [[[[0.0, 0.5], [0.25, 1.0]]]]).shape
+    torch.Size([1, 1, 2, 2])
     """
-    if not isinstance(x, torch.Tensor) or not x.is_floating_point():
-        kind = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
-        raise TypeError(f"{name} must be a floating-point tensor, got {kind}")
+    x = _tensor(name, x)
+    if not x.is_floating_point():
+        raise TypeError(f"{name} must be of floating-point numbers, got {x.dtype}")
     side = "S" if image_size is None else image_size
-    fits = x.ndim == 4 and x.shape[1] == 1 and x.shape[2] == x.shape[3] and len(x)
+    fits = x.ndim == 4 and x.shape[1] == 1 and x.shape[2] == x.shape[3] and x.numel()
     if not fits or (image_size is not None and x.shape[2] != image_size):
-        raise ValueError(f"{name} must have shape (n, 1, {side}, {side}), got {tuple(x.shape)}")
-    if not bounded and not x.isfinite().all():
+        raise ValueError(
+            f"{name} must have shape (n, 1, {side}, {side}) with n >= 1, got {tuple(x.shape)}"
+        )
+    if not x.isfinite().all():
         raise ValueError(f"{name} must have finite values")
     if bounded and not ((x >= 0) & (x <= 1)).all():
         raise ValueError(
@@ -43,7 +85,21 @@ def check_images(name, x, image_size=None, *, bounded=True):
     return x
 
 
-def synthetic_images(n_images, image_size, seed, mean=MEAN, std=STD):
+def _tensor(name: str, x: ImagesLike) -> torch.Tensor:
+    """A tensor as it is, and an array or nested lists as the tensor of the same numbers."""
+    if isinstance(x, torch.Tensor):
+        return x
+    if isinstance(x, np.ndarray | list | tuple):
+        try:
+            return torch.from_numpy(np.array(x))
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{name} must be an array of numbers, got {str(error)!r}") from error
+    raise TypeError(f"{name} must be a tensor, an array or lists, got {type(x).__name__}")
+
+
+def synthetic_images(
+    n_images: int, image_size: int, seed: int, mean: float = MEAN, std: float = STD
+) -> torch.Tensor:
     r"""Images whose pixels are independent, :math:`\mathcal{N}(\mu, \sigma^2)`.
 
     Parameters
@@ -61,6 +117,11 @@ def synthetic_images(n_images, image_size, seed, mean=MEAN, std=STD):
     Returns
     -------
     Tensor of float32, shape (n, 1, S, S)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is of the wrong type or out of its range.
     """
     check_integer("n_images", n_images, 1)
     check_integer("image_size", image_size, 1)
@@ -90,7 +151,7 @@ class Digits:
     train_labels: torch.Tensor
     held_out_labels: torch.Tensor
 
-    def subset(self, n_images, half=0):
+    def subset(self, n_images: int, half: int = 0) -> torch.Tensor:
         """Training images: the first n of the first (``half=0``) or the second half.
 
         The two halves share no image, and within a half a smaller set is part of a larger one.
@@ -124,7 +185,7 @@ class Digits:
         return self.train[first : first + n_images]
 
 
-def digits(seed=0):
+def digits(seed: int = 0) -> Digits:
     """Load scikit-learn's 1797 digits of 8 by 8 pixels, values 0 to 16 scaled to [0, 1].
 
     Parameters

@@ -1,12 +1,14 @@
 """Copies, sums and agreement of images: cases whose answer is known."""
 
 import math
+from fractions import Fraction
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memnb.unet import copies as copies_module
 from memnb.unet.copies import THRESHOLD, agreement, nearest_neighbors, project_on_sums, similarity
 from memnb.unet.images import digits, synthetic_images
 
@@ -47,10 +49,130 @@ def test_held_out_digits_are_a_null_that_grows_with_the_threshold():
     assert copies.memorized(1e-6).all() and copies.d1.max() == 0
 
 
-def test_two_equal_neighbors_are_not_a_copy_of_one():
-    x = torch.full((2, 1, 2, 2), 0.5)
-    near = nearest_neighbors(x[:1], x)
-    assert near.ratio.item() == 1 and not near.memorized().item()
+def test_copies_of_duplicated_images_are_copies():
+    """The case of the fault: with d1 = d2 the ratio was 1, and every copy new."""
+    x = digits().train[:40]
+    near = nearest_neighbors(x[:5], torch.cat([x, x[:5]]))
+    once = nearest_neighbors(x[:5], x)
+    assert near.memorized().all() and near.d1.max() == 0
+    torch.testing.assert_close(near.d2, once.d2, rtol=0, atol=0)
+    # Other images are judged as without the duplicates: the distances are the same
+    others = digits().held_out[:100]
+    twice, once = (nearest_neighbors(others, t) for t in (torch.cat([x, x[:20], x[:5]]), x))
+    assert torch.equal(twice.ratio, once.ratio)
+
+
+@pytest.mark.parametrize("noise", [1e-6, 1e-3, 0.01, 0.02])
+def test_noisy_duplicates_count_once(noise):
+    """Noise s in each pixel puts two versions s sqrt(2 d) apart, below 0.1 rms = 0.39 here."""
+    x = digits().train[:40].double()
+    rms = (2 * x.flatten(1).var(0).sum()).sqrt().item()
+    assert rms == pytest.approx(torch.pdist(x.flatten(1)).square().mean().sqrt().item())
+    assert noise * math.sqrt(2 * 64) * 1.3 < 0.1 * rms
+    generator = torch.Generator().manual_seed(0)
+    extra = noise * torch.randn(3, *x.shape, generator=generator, dtype=torch.float64)
+    training = torch.cat([x, *(x + e for e in extra)])
+    copies = x + noise * torch.randn(x.shape, generator=generator, dtype=torch.float64)
+    near = nearest_neighbors(copies, training)
+    assert torch.equal(near.index % 40, torch.arange(40)) and near.memorized().all()
+    # Without the rule none of these would count once the noise is larger than the copy's own error
+    assert not nearest_neighbors(copies, training, duplicate=0).memorized().any() or noise < 1e-5
+    # The second neighbor is another image, up to the noise of both
+    once = nearest_neighbors(copies, x)
+    assert ((near.d2 - once.d2).abs() <= 2 * noise * math.sqrt(64) * 1.3).all()
+
+
+def test_digits_hold_no_duplicates():
+    """So that for them the rule is the plain one: the two nearest training images."""
+    data = digits()
+    for n in (4, 64, 750, 1500):
+        training = data.train[:n]
+        near = nearest_neighbors(data.held_out, training)
+        plain = torch.cdist(
+            data.held_out.double().flatten(1),
+            training.double().flatten(1),
+            compute_mode="donot_use_mm_for_euclid_dist",
+        ).topk(2, largest=False)
+        assert torch.equal(torch.stack([near.d1, near.d2], 1), plain.values)
+        untied = near.d1 < near.d2
+        assert torch.equal(near.index[untied], plain.indices[untied, 0])
+
+
+def test_chunks_change_nothing_and_bound_the_memory(monkeypatch):
+    x, training = synthetic_images(50, 4, 1), synthetic_images(30, 4, 2)
+    whole = nearest_neighbors(x, training)
+    sizes = []
+    distances = copies_module._distances
+    monkeypatch.setattr(copies_module, "CHUNK", 100)
+    monkeypatch.setattr(
+        copies_module,
+        "_distances",
+        lambda a, b: sizes.append(len(a) * len(b)) or distances(a, b),
+    )
+    parts = nearest_neighbors(x, training)
+    assert max(sizes) <= 100 and len(sizes) >= 2 * 50 * 30 / 100
+    for name in ("index", "d1", "d2"):
+        assert torch.equal(getattr(parts, name), getattr(whole, name))
+
+
+@given(
+    st.floats(-8, 8),
+    st.sampled_from([0.0, 1.0, -1e3, 1e6]),
+    st.sampled_from([torch.float32, torch.float64]),
+)
+def test_scale_and_offset_change_no_verdict(log_scale, offset, dtype):
+    """x -> s x + t, judged on the numbers as they are after rounding, in exact fractions."""
+    s = 10.0**log_scale
+    x, training = (
+        (s * synthetic_images(n, 3, k).double() + offset).to(dtype) for n, k in ((4, 1), (6, 2))
+    )
+    if len(training.flatten(1).unique(dim=0)) < 2:
+        with pytest.raises(ValueError, match="at least 2 different images"):
+            nearest_neighbors(x, training)
+        return
+    near = nearest_neighbors(x, training, duplicate=0)
+    rows, points = (
+        [[*map(Fraction, r)] for r in y.double().flatten(1).tolist()] for y in (x, training)
+    )
+    for k, row in enumerate(rows):
+        squares = [sum((a - b) ** 2 for a, b in zip(row, p, strict=True)) for p in points]
+        first = min(squares)
+        second = min(
+            q for q, p in zip(squares, points, strict=True) if p != points[squares.index(first)]
+        )
+        assert near.d1[k].item() == pytest.approx(math.sqrt(first), rel=1e-12, abs=0)
+        assert near.d2[k].item() == pytest.approx(math.sqrt(second), rel=1e-12, abs=0)
+    if offset == 0:
+        shares = nearest_neighbors(x, training).ratio
+        plain = nearest_neighbors(synthetic_images(4, 3, 1), synthetic_images(6, 3, 2)).ratio
+        torch.testing.assert_close(shares, plain, rtol=1e-4, atol=1e-5)
+        a, b = x, training[:4]
+        unit = similarity(synthetic_images(4, 3, 1), synthetic_images(6, 3, 2)[:4])
+        torch.testing.assert_close(similarity(a, b), unit, rtol=1e-4, atol=1e-5)
+
+
+def test_arrays_and_lists_are_images():
+    x, training = synthetic_images(3, 4, 1), synthetic_images(5, 4, 2)
+    plain = nearest_neighbors(x, training)
+    for convert in (torch.Tensor.numpy, torch.Tensor.tolist, torch.Tensor.double):
+        near = nearest_neighbors(convert(x), training)
+        assert torch.equal(near.d2, plain.d2) and torch.equal(near.index, plain.index)
+        assert torch.equal(similarity(convert(x), training[:3]), similarity(x, training[:3]))
+        assert torch.equal(
+            project_on_sums(convert(x), convert(training)).miss, project_on_sums(x, training).miss
+        )
+    with pytest.raises(TypeError, match=r"x must be of floating-point numbers, got torch\.uint8"):
+        nearest_neighbors((255 * x).to(torch.uint8), training)
+    with pytest.raises(TypeError, match="training must be a tensor, an array or lists, got str"):
+        nearest_neighbors(x, "digits")
+    with pytest.raises(TypeError, match="x must be an array of numbers, got"):
+        nearest_neighbors([[[[0.0, 1.0], [0.0]]]], training)
+    with pytest.raises(ValueError, match=r"with n >= 1, got \(0, 1, 4, 4\)"):
+        nearest_neighbors(x[:0], training)
+    with pytest.raises(ValueError, match="x must have finite values"):
+        nearest_neighbors(x / 0, training)
+    with pytest.raises(ValueError, match="the number of images of b must be between 3 and 3"):
+        agreement(x, training)
 
 
 @given(st.integers(2, 20), st.integers(0, 500), st.floats(0.1, 0.9), st.floats(0, 0.1))
@@ -108,8 +230,12 @@ def test_mixtures_and_strangers_are_neither():
 
 def test_errors():
     x = synthetic_images(20, 4, 1)
-    with pytest.raises(ValueError, match="training must hold at least 2 images"):
+    with pytest.raises(ValueError, match="at least 2 different images, got 1 equal"):
         nearest_neighbors(x, x[:1])
+    with pytest.raises(ValueError, match="at least 2 different images, got 3 equal"):
+        nearest_neighbors(x, x[:1].repeat(3, 1, 1, 1))
+    with pytest.raises(ValueError, match=r"duplicate must be in \[0, 1\), got 1"):
+        nearest_neighbors(x, x, duplicate=1)
     with pytest.raises(ValueError, match="x must have 64 pixels, got 16"):
         nearest_neighbors(x, synthetic_images(3, 8, 1))
     with pytest.raises(ValueError, match=r"threshold must be in \(0, 1\], got 0"):

@@ -64,7 +64,7 @@ def test_errors():
     good = synthetic_images(2, 8, 0)
     with pytest.raises(ValueError, match=r"x must have values in \[0, 1\], got -1 to 2"):
         check_images("x", torch.tensor([-1.0, 2, 0, 0]).reshape(1, 1, 2, 2))
-    with pytest.raises(ValueError, match="x must have values"):
+    with pytest.raises(ValueError, match="x must have finite values"):
         check_images("x", torch.full((1, 1, 2, 2), math.nan))
     with pytest.raises(ValueError, match=r"\(n, 1, 16, 16\), got \(2, 1, 8, 8\)"):
         check_images("x", good, 16)
