@@ -23,6 +23,7 @@ import torch
 from tqdm import tqdm
 
 from memnb import results
+from memnb.streams import stream
 from memnb.validation import PROFILES, check_choice, check_integer, check_real
 
 from . import runs as networks
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 CHAPTER = "06-unet-transition"
-MEASURED = ("synthetic", "protocol", "paper", "float32", "rate")  # by the metric
+MEASURED = ("synthetic", "protocol", "author", "paper", "float32", "rate")  # by the metric
 KEEP_WEIGHTS = ("n1500-a-s0",)  # of digits: a third of a megabyte each, in float16
 PACKAGES = ("diffusers", "scikit-learn")  # whose versions a record names beside torch's
 
@@ -166,7 +167,7 @@ def check_chapter(theta, n_live, n_draws, seed, profile):
 
 def originals(image_size):
     """Draws of synthetic original images for each of ``RULES``, from a pool of 10,000."""
-    pool = synthetic_images(N_POOL, image_size, seed=99)
+    pool = synthetic_images(N_POOL, image_size, 0, purpose="pool of originals")
     shared = {count: Originals(pool, N_SIMULATIONS, count) for count in (10, 100)}
     return [(shared[count], rule) for count, rule in RULES.values()]
 
@@ -192,10 +193,12 @@ def metric_rows(job, generated, drawn):
         :math:`\Delta > 0`, and the means of :math:`E_{TG}`, :math:`E_{OG}` and :math:`\Delta`.
     """
     training = networks.training_images(job)
-    perfect = synthetic_images(networks.N_GENERATED, training.shape[-1], seed=2000 + job.seed)
+    perfect = synthetic_images(
+        networks.N_GENERATED, training.shape[-1], job.seed, purpose="perfect generator"
+    )
     # Drawn, because which of them a simulation takes must not depend on their order
-    generator = torch.Generator().manual_seed(3000 + job.seed)
-    copier = training[torch.randint(job.n, (networks.N_GENERATED,), generator=generator)]
+    generator = stream(job.seed, "copier")
+    copier = training[torch.randint(len(training), (networks.N_GENERATED,), generator=generator)]
     rows = []
     for images in (generated, perfect, copier):
         for draws, rule in drawn:

@@ -34,6 +34,7 @@ from dataclasses import dataclass
 
 import torch
 
+from memnb.streams import stream
 from memnb.validation import check_integer, check_real
 
 from .images import ImagesLike, check_images
@@ -227,7 +228,7 @@ def agreement(a: ImagesLike, b: ImagesLike, seed: int = 0) -> tuple[torch.Tensor
     a, b = (check_images(name, x, bounded=False) for name, x in (("a", a), ("b", b)))
     check_integer("the number of images", len(a), 2)
     check_integer("the number of images of b", len(b), len(a), len(a))
-    generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
+    generator = stream(seed, "shuffle")
     order = torch.randperm(len(a), generator=generator)
     partner = torch.empty_like(order)
     partner[order] = order.roll(1)

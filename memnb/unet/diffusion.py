@@ -27,7 +27,10 @@ from dataclasses import dataclass
 
 import torch
 
+from memnb.streams import stream
 from memnb.validation import check_choice, check_integer, check_real
+
+from ._source import source
 
 __all__ = [
     "METHODS",
@@ -173,11 +176,34 @@ def make_schedule(name="cosine", n_steps=None):
     return DiffusionSchedule(betas, name)
 
 
-def gaussian_noise(n_images, image_size, seed, dtype=torch.float32):
-    """Standard normal noise, shape (n_images, 1, S, S), the same on every device."""
+def gaussian_noise(
+    n_images: int,
+    image_size: int,
+    seed: int,
+    dtype: torch.dtype = torch.float32,
+    purpose: str | None = "start noise",
+) -> torch.Tensor:
+    """Standard normal noise, shape (n_images, 1, S, S), the same on every device.
+
+    Parameters
+    ----------
+    n_images, image_size : int
+        How many, and their side S; at least 1.
+    seed : int
+        Seed, at least 0.
+    dtype : torch.dtype
+        Floating-point type.
+    purpose : str or None
+        Name of the stream, see :mod:`memnb.streams`; None for the seed alone, as kept results of
+        before have it.
+
+    Returns
+    -------
+    Tensor, shape (n_images, 1, S, S)
+    """
     check_integer("n_images", n_images, 1)
     check_integer("image_size", image_size, 1)
-    generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
+    generator = source(seed, purpose)
     return torch.randn(n_images, 1, image_size, image_size, generator=generator, dtype=dtype)
 
 
@@ -189,7 +215,7 @@ def _ddim_steps(T, n_steps):
 
 @torch.no_grad()
 def sample(net, schedule, noise, method="ddim", n_steps=None, *, seed=None, clip=True,
-           variance="beta", batch=500):  # fmt: skip
+           variance="beta", until=0, batch=500):  # fmt: skip
     r"""Generate images from noise.
 
     DDIM is deterministic: with :math:`\varepsilon_\theta` and :math:`\hat x_0` at step t it goes to
@@ -222,20 +248,21 @@ def sample(net, schedule, noise, method="ddim", n_steps=None, *, seed=None, clip
     variance : {"beta", "posterior"}
         DDPM's :math:`v_t`: :math:`\beta_t`, or that times
         :math:`(1 - \bar\alpha_{t-1}) / (1 - \bar\alpha_t)`.
+    until : int
+        Stop at :math:`x_t` of this step, 0 to T - 1. Only for DDPM; 0 goes to the end.
     batch : int
-        Images in one call of the network. DDPM draws its noise batch after batch, so that what it
-        generates from a seed depends on this number; DDIM's images do not.
+        Images in one call of the network. What is generated does not depend on it.
 
     Returns
     -------
     Tensor, shape (n, 1, S, S)
-        :math:`x_0`.
+        :math:`x_0`, or :math:`x_t` for t = ``until``.
 
     Raises
     ------
     ValueError
-        If the method is unknown, DDIM has more steps than the schedule, a seed is missing, or
-        ``batch`` is below 1.
+        If the method is unknown, DDIM has more steps than the schedule or is to stop early, a seed
+        is missing, or ``batch`` is below 1.
     """
     check_choice("method", method, METHODS)
     check_choice("variance", variance, ("beta", "posterior"))
@@ -243,7 +270,10 @@ def sample(net, schedule, noise, method="ddim", n_steps=None, *, seed=None, clip
     if noise.ndim != 4 or noise.shape[1] != 1 or noise.shape[2] != noise.shape[3]:
         raise ValueError(f"noise must have shape (n, 1, S, S), got {tuple(noise.shape)}")
     T = schedule.n_steps
+    check_integer("until", until, 0, T - 1)
     if method == "ddim":
+        if until:
+            raise ValueError(f"until must be 0 for DDIM, which skips steps, got {until}")
         if seed is not None:
             raise ValueError(f"seed must be None for DDIM, which adds no noise, got {seed}")
         count = T if n_steps is None else check_integer("n_steps", n_steps, 1, T)
@@ -252,9 +282,18 @@ def sample(net, schedule, noise, method="ddim", n_steps=None, *, seed=None, clip
         raise ValueError(f"n_steps must be {T} for DDPM, which takes every step, got {n_steps}")
     if seed is None:
         raise ValueError("seed must be an integer for DDPM, got None")
-    generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
-    parts = [_ddpm(net, schedule, x, generator, clip, variance) for x in noise.split(batch)]
-    return torch.cat(parts)
+    x = noise
+    for t in range(T, until, -1):
+        z = None
+        if t > 1:  # a stream of its own for each step, apart from that of the starting noise
+            z = torch.randn(x.shape, generator=stream(seed, "step noise", t), dtype=x.dtype)
+        parts = []
+        for first in range(0, len(x), batch):
+            rows = slice(first, first + batch)
+            part = None if z is None else z[rows]
+            parts.append(_ddpm_step(net, schedule, x[rows], t, part, clip, variance))
+        x = torch.cat(parts)
+    return x
 
 
 def _predict(net, x, t, bar, clip):
@@ -276,19 +315,15 @@ def _ddim(net, schedule, x, n_steps, clip):
     return x
 
 
-def _ddpm(net, schedule, x, generator, clip, variance):
-    bars, betas = schedule.alpha_bars.tolist(), schedule.betas.tolist()
-    for t in range(schedule.n_steps, 0, -1):
-        beta, bar, before = betas[t - 1], bars[t], bars[t - 1]
-        _, clean = _predict(net, x, t, bar, clip)
-        x = (
-            math.sqrt(before) * beta * clean + math.sqrt(1 - beta) * (1 - before) * x
-        ) / (1 - bar)  # fmt: skip
-        if t > 1:
-            spread = beta if variance == "beta" else beta * (1 - before) / (1 - bar)
-            z = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
-            x = x + math.sqrt(check_real("variance", spread, 0)) * z
-    return x
+def _ddpm_step(net, schedule, x, t, z, clip, variance):
+    """From step t to t - 1, with the noise z (None in the last step)."""
+    beta, bar, before = schedule.betas[t - 1].item(), *schedule.alpha_bars[[t, t - 1]].tolist()
+    _, clean = _predict(net, x, t, bar, clip)
+    x = (math.sqrt(before) * beta * clean + math.sqrt(1 - beta) * (1 - before) * x) / (1 - bar)
+    if z is None:
+        return x
+    spread = beta if variance == "beta" else beta * (1 - before) / (1 - bar)
+    return x + math.sqrt(check_real("variance", spread, 0)) * z.to(x.device)
 
 
 def ideal_gaussian(schedule, mean, std, method="ddpm"):

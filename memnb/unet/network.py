@@ -25,6 +25,8 @@ from torch import nn
 
 from memnb.validation import check_choice, check_integer
 
+from ._source import source
+
 __all__ = ["SIZES", "UNet", "count_parameters"]
 
 SIZES = {
@@ -65,6 +67,8 @@ class UNet(nn.Module):
         Side S of the images, at least 4 and a multiple of 2 (``"small"``) or 4 (``"paper"``).
     seed : int
         Seed of the initial weights. The global random state is left as it was.
+    purpose : str or None
+        Name of their stream; None for the seed alone.
 
     Raises
     ------
@@ -79,7 +83,13 @@ class UNet(nn.Module):
     torch.Size([3, 1, 8, 8])
     """
 
-    def __init__(self, size="small", image_size=8, seed=0):
+    def __init__(
+        self,
+        size: str = "small",
+        image_size: int = 8,
+        seed: int = 0,
+        purpose: str | None = "weights",
+    ):
         super().__init__()
         check_choice("size", size, tuple(SIZES))
         factor = 2 ** (len(SIZES[size]["channels"]) - 1)
@@ -88,10 +98,10 @@ class UNet(nn.Module):
             raise ValueError(
                 f"image_size must be a multiple of {factor} for size {size!r}, got {image_size}"
             )
-        check_integer("seed", seed, 0)
+        weights = source(seed, purpose)
         self.size, self.image_size = size, image_size
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global state
-            torch.random.default_generator.manual_seed(seed)
+            torch.random.default_generator.set_state(weights.get_state())
             self.net = _diffusers_unet(image_size, **SIZES[size])
 
     def forward(self, x, t):

@@ -38,6 +38,7 @@ from dataclasses import dataclass
 import torch
 from tqdm.auto import tqdm
 
+from memnb.streams import stream
 from memnb.validation import check_choice, check_integer, check_real
 
 from .images import MEAN, STD, check_images
@@ -245,7 +246,7 @@ class Originals:
         pixels = _pixels("original", pool, bounded=True)
         _check_count("n_original", n_original, pixels)
         check_integer("n_simulations", n_simulations, 2)
-        generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
+        generator = stream(seed, "draws of originals")
         self.std, self.width = std, _width(n_original, std, None)
         self.draws = [_draw(pixels, n_original, generator) for _ in range(n_simulations)]
         self.within = [_without_diagonal(o, self.width) for o in self.draws]
@@ -288,7 +289,7 @@ def resample(
     """
     check_choice("rule", rule, RULES)
     check_real("mean", mean, open_low=True, open_high=True)
-    generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
+    generator = stream(seed, "draws of generated and training images")
     g, t = _pixels("generated", generated), _pixels("training", training, bounded=True)
     for x in (t, originals.draws[0]):
         _same_pixels(g, x)

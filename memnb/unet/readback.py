@@ -14,10 +14,20 @@ from memnb.validation import check_choice
 
 from .__main__ import CHAPTER, GENERATORS, MEASURED, N_SIMULATIONS, RULES
 from .diffusion import make_schedule
-from .images import digits
+from .images import Digits
 from .network import UNet
 from .pixel_density import wilson
-from .runs import NOISE_SEEDS, PER_SEED, RUNS, SAMPLE_STEPS, Job, config_of
+from .runs import (
+    DIGITS,
+    NOISE_SEEDS,
+    PER_SEED,
+    RUNS,
+    SAMPLE_STEPS,
+    Job,
+    config_of,
+    split_of,
+    start_noise,
+)
 
 __all__ = [
     "digit_images",
@@ -25,9 +35,11 @@ __all__ = [
     "digit_sizes",
     "half_point",
     "load",
+    "noise",
     "pixel_spread",
     "record",
     "scaled",
+    "split",
     "training_digits",
     "transition",
 ]
@@ -83,9 +95,19 @@ def digit_sizes(halves="a"):
     return tuple(sorted(filter(there, sizes)))
 
 
+def split() -> Digits:
+    """The digits as the kept networks have them: which are trained on, which are held out."""
+    return split_of(DIGITS)
+
+
+def noise() -> torch.Tensor:
+    """The noise from which all networks on digits generated, shape (256, 1, 8, 8)."""
+    return torch.cat([start_noise(DIGITS, PER_SEED, 8, seed) for seed in NOISE_SEEDS])
+
+
 @cache
 def _subset(n, half):
-    return digits().subset(n, int(half == "b"))
+    return split().subset(n, int(half == "b"))
 
 
 def training_digits(n, half="a"):

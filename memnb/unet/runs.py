@@ -9,6 +9,8 @@ protocol   small nets on synthetic images, 20 epochs in 10 diffusion steps (P2's
 paper      the same protocol with the network of 12.9 million parameters on 16 by 16 pixels,
            in bfloat16
 float32    a few of those in float32
+author     the same with the choices of the author's script: 90 % of the n images are trained on,
+           the image kept is that of step 5 of the 10, and it is clamped to [0, 1]
 rate       small nets of the protocol with other learning rates
 simplex    small nets on 7 images whose sums are images, for a short and for a long time
 live       one small net on 4 digits, for a few seconds: what the chapter trains again
@@ -19,15 +21,16 @@ generated with it. :mod:`memnb.unet.__main__` trains them.
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 
 from .diffusion import DiffusionSchedule, gaussian_noise, make_schedule, sample
-from .images import check_images, digits, synthetic_images
+from .images import Digits, check_images, digits, synthetic_images
 from .training import TrainingConfig
 from .virtual_points import KINDS, POINTS, denoise_from, points_of, simplex_images
 
-__all__ = ["RUNS", "Job", "config_of", "generate", "training_images"]
+__all__ = ["RUNS", "Job", "config_of", "generate", "split_of", "start_noise", "training_images"]
 
 ON_DIGITS = ("digits", "live")
 PAPER_SIZE = ("paper", "float32")
@@ -37,11 +40,12 @@ PER_SEED = 64
 N_GENERATED = 100  # of each network on synthetic images
 N_BACK, BACK_STEPS = 30, (10, 20, 40)  # of the run simplex: points of a kind, steps to noise them
 FREE_FROM = 95
+AUTHOR_SHARE, AUTHOR_STEP = 0.9, 5  # of the run author
 
-DIGITS = TrainingConfig(steps=2000, batch_size=32, ema=0.995)
+DIGITS = TrainingConfig(steps=2000, batch_size=32, ema=0.995, streams="shared")
 SIMPLEX = TrainingConfig(steps=1, batch_size=16, lr=3e-3, ema=0.95)
 LIVE = TrainingConfig(steps=400, batch_size=8, lr=5e-3, ema=0.95)
-SYNTHETIC = TrainingConfig(steps=1000, batch_size=32, ema=0.995)
+SYNTHETIC = TrainingConfig(steps=1000, batch_size=32, ema=0.995, streams="shared")
 PROTOCOL = TrainingConfig(
     schedule="paper", diffusion_steps=10, epochs=20, batch_size=128, lr=2e-4, lr_decay=False
 )
@@ -87,6 +91,9 @@ RUNS = {
         *(Job("paper", 3000, "paper", seed) for seed in (1, 2)),
     ],
     "float32": [Job("float32", n, "paper", 0) for n in (10, 100, 300)],
+    "author": [
+        Job("author", n, "paper", seed) for seed in range(5) for n in (10, 30, 100, 300, 1000)
+    ],
     "rate": [Job("rate", n, lr, 0) for lr in ("5e-5", "1e-3", "5e-3") for n in (10, 100, 1000)],
     "simplex": [
         Job("simplex", 7, f"{kind}_{steps}", seed)
@@ -121,10 +128,29 @@ def config_of(job):
 def training_images(job):
     """The training set of a job, shape (n, 1, S, S)."""
     if job.run in ON_DIGITS:
-        return digits().subset(job.n, half=int(job.variant == "b"))
+        return split_of(config_of(job)).subset(job.n, half=int(job.variant == "b"))
     if job.run == "simplex":
         return simplex_images(job.variant.split("_")[0], job.n - 1)
-    return synthetic_images(job.n, 16 if job.run in PAPER_SIZE else 8, seed=1000 + job.seed)
+    n = round(AUTHOR_SHARE * job.n) if job.run == "author" else job.n
+    size = 16 if job.run in PAPER_SIZE else 8
+    purpose = config_of(job).purpose("training images")
+    # Seeds from 1000 on, where plain seeds are shared, so that few of them are
+    return synthetic_images(n, size, job.seed + (0 if purpose else 1000), purpose=purpose)
+
+
+@cache
+def _split(purpose):
+    return digits(0, purpose)
+
+
+def split_of(config: TrainingConfig) -> Digits:
+    """The digits as they are divided for networks of a configuration."""
+    return _split(config.purpose("split of digits"))
+
+
+def start_noise(config: TrainingConfig, n_images: int, image_size: int, seed: int) -> torch.Tensor:
+    """The noise from which networks of a configuration generate, shape (n_images, 1, S, S)."""
+    return gaussian_noise(n_images, image_size, seed, purpose=config.purpose("start noise"))
 
 
 def generate(job, net, config):
@@ -154,7 +180,7 @@ def generate(job, net, config):
     """
     schedule = make_schedule(config.schedule, config.diffusion_steps)
     if job.run in ON_DIGITS:
-        noise = torch.cat([gaussian_noise(PER_SEED, 8, seed) for seed in NOISE_SEEDS])
+        noise = torch.cat([start_noise(config, PER_SEED, 8, seed) for seed in NOISE_SEEDS])
         noise = noise.to(config.device)
         found = {}
         for count in SAMPLE_STEPS if job.run == "digits" else (25,):
@@ -162,12 +188,16 @@ def generate(job, net, config):
         return found
     if job.run == "simplex":
         return _with_sums(job, net, schedule, config.device)
-    noise = gaussian_noise(N_GENERATED, net.image_size, seed=job.seed).to(config.device)
+    noise = start_noise(config, N_GENERATED, net.image_size, job.seed).to(config.device)
     if job.run == "synthetic":
         x = sample(net, schedule, noise, n_steps=25)
     else:
-        x = sample(net, schedule, noise, "ddpm", seed=job.seed, clip=False, batch=50)
-    images = ((x + 1) / 2).half().cpu()
+        until = AUTHOR_STEP if job.run == "author" else 0
+        x = sample(net, schedule, noise, "ddpm", seed=job.seed, clip=False, until=until, batch=50)
+    images = (x + 1) / 2
+    if job.run == "author":
+        images = images.clamp(0, 1)
+    images = images.half().cpu()
     return {"images": check_images(f"what {job.key} generated", images, bounded=False)}
 
 

@@ -23,13 +23,15 @@ from tqdm.auto import tqdm
 
 from memnb.validation import check_choice, check_integer, check_real
 
+from ._source import source
 from .diffusion import SCHEDULES, make_schedule
 from .images import check_images
 from .network import SIZES, UNet
 
-__all__ = ["PRECISIONS", "TrainingConfig", "train"]
+__all__ = ["PRECISIONS", "STREAMS", "TrainingConfig", "train"]
 
 PRECISIONS = ("float32", "bfloat16", "float16")
+STREAMS = ("named", "shared")
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,10 @@ class TrainingConfig:
         training returns. It warms up as :math:`(1 + k) / (10 + k)` in step k.
     seed : int
         Seed of the weights and of all draws.
+    streams : {"named", "shared"}
+        ``"named"``: weights, batches and whatever else is drawn for this network have streams of
+        their own, independent of each other. ``"shared"``: one plain seed serves several purposes,
+        as in networks that were trained before; only to compute those again.
     precision : {"float32", "bfloat16", "float16"}
         Of the network's matrix products (autocast); float16 needs CUDA and scales its gradients. On
         a CPU with bfloat16 units a step of the ``"paper"`` size takes about 0.6 of the time in
@@ -87,6 +93,7 @@ class TrainingConfig:
     lr_decay: bool = True
     ema: float | None = None
     seed: int = 0
+    streams: str = "named"
     precision: str = "float32"
     compile: bool = False
     device: str = "cpu"
@@ -106,6 +113,7 @@ class TrainingConfig:
         if self.ema is not None:
             check_real("ema", self.ema, 0, 1, open_low=True, open_high=True)
         check_integer("seed", self.seed, 0)
+        check_choice("streams", self.streams, STREAMS)
         check_choice("precision", self.precision, PRECISIONS)
         if not re.fullmatch(r"cpu|cuda(:\d+)?", str(self.device)):
             raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:0', got {self.device!r}")
@@ -117,6 +125,10 @@ class TrainingConfig:
             raise ValueError(f"device {self.device!r} was asked for, but there are only {count}")
         if self.precision == "float16" and device.type == "cpu":
             raise ValueError("precision 'float16' needs a CUDA device; use 'bfloat16' on the CPU")
+
+    def purpose(self, name: str) -> str | None:
+        """Name of the stream of a purpose, None where a plain seed is shared."""
+        return name if self.streams == "named" else None
 
     def total_steps(self, n_images):
         """Number of gradient steps for n training images."""
@@ -130,7 +142,8 @@ class _Run:
         self.config, self.device = config, torch.device(config.device)
         self.x = (2 * check_images("images", images) - 1).float().to(self.device)
         self.schedule = make_schedule(config.schedule, config.diffusion_steps)
-        self.net = UNet(config.size, images.shape[-1], config.seed).to(self.device)
+        self.net = UNet(config.size, images.shape[-1], config.seed, config.purpose("weights"))
+        self.net = self.net.to(self.device)
         self.average = None
         if config.ema is not None:
             self.average = [p.detach().clone() for p in self.net.parameters()]
@@ -138,7 +151,7 @@ class _Run:
         self.scaler = torch.amp.GradScaler(
             self.device.type, enabled=config.precision == "float16"
         )  # fmt: skip
-        self.generator = torch.Generator().manual_seed(config.seed)
+        self.generator = source(config.seed, config.purpose("batches"))
         self.order = torch.arange(len(images))
         self.step, self.losses = 0, []
         self.total = config.total_steps(len(images))

@@ -26,6 +26,7 @@ import itertools
 import torch
 
 from memnb.minnorm.data import TrainingSet
+from memnb.streams import stream
 from memnb.validation import check_choice, check_integer, check_real
 
 from .diffusion import DiffusionSchedule, gaussian_noise, sample
@@ -138,7 +139,7 @@ def points_of(images, kind, count, seed=0):
     x = check_images("images", images).double()
     k = check_integer("the number of terms", len(x) - 1, 3)
     if kind == "random":
-        generator = torch.Generator().manual_seed(check_integer("seed", seed, 0))
+        generator = stream(seed, "random points")
         c = torch.empty(0, k, dtype=torch.float64)
         while len(c) < count:
             new = torch.randn(k, generator=generator, dtype=torch.float64).abs()
@@ -180,7 +181,7 @@ def denoise_from(net, schedule, images, step, seed=0, n_steps=25):
     check_integer("step", step, 1, schedule.n_steps)
     check_integer("n_steps", n_steps, 1)
     x = 2 * check_images("images", images) - 1
-    noise = gaussian_noise(len(x), x.shape[-1], seed, dtype=x.dtype).to(x.device)
+    noise = gaussian_noise(len(x), x.shape[-1], seed, x.dtype, "added noise").to(x.device)
     noisy = schedule.add_noise(x, torch.full((len(x),), step), noise)
     rest = DiffusionSchedule(schedule.betas[:step], schedule.name)
     return (sample(net, rest, noisy, n_steps=min(n_steps, step)) + 1) / 2

@@ -224,7 +224,7 @@ def test_mixtures_and_strangers_are_neither():
     torch.testing.assert_close(found.coefficients[0, :2], torch.tensor([0.5, 0.5]).double())
     assert found.residual.item() < 1e-6 and found.kinds().item() == 2
     strangers = project_on_sums(data.held_out[:50], training)
-    assert (strangers.residual > 0.2).all() and (strangers.kinds() == 2).all()
+    assert strangers.residual.median() > 0.5 and (strangers.kinds() == 2).all()
     assert (strangers.miss >= strangers.residual - 1e-9).all()
 
 

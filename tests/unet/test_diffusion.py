@@ -9,6 +9,7 @@ from diffusers import DDIMScheduler, DDPMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memnb.streams import stream
 from memnb.unet.diffusion import (
     DiffusionSchedule,
     gaussian_noise,
@@ -92,10 +93,10 @@ def test_ddpm_agrees_with_diffusers(name, variance, theirs, clip):
     )  # fmt: skip
     x = gaussian_noise(4, 4, seed=1, dtype=torch.float64)
     mine = sample(toy, schedule, x, "ddpm", seed=7, clip=clip, variance=variance)
-    generator = torch.Generator().manual_seed(7)
     for t in range(schedule.n_steps - 1, -1, -1):
         eps = toy(x, torch.full((4,), t + 1))
-        x = other.step(eps, t, x, generator=generator).prev_sample
+        own = stream(7, "step noise", t + 1)
+        x = other.step(eps, t, x, generator=own).prev_sample
     # Theirs keeps its schedule in float32 for some of the terms
     torch.testing.assert_close(mine, x.double(), rtol=2e-4, atol=2e-4)
 
@@ -157,10 +158,57 @@ def test_batches_do_not_matter_and_nothing_is_random_but_the_seed():
     state = torch.get_rng_state()
     one, three = sample(toy, schedule, x), sample(toy, schedule, x, batch=3)
     torch.testing.assert_close(one, three, rtol=0, atol=1e-6)
+    whole, parts = (sample(toy, schedule, x, "ddpm", seed=1, batch=b) for b in (500, 3))
+    torch.testing.assert_close(whole, parts, rtol=0, atol=1e-6)
     first, again = (sample(toy, schedule, x, "ddpm", seed=1) for _ in range(2))
     assert torch.equal(first, again)
     assert not torch.equal(first, sample(toy, schedule, x, "ddpm", seed=2))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_noise_of_the_steps_is_apart_from_the_start_and_from_each_other():
+    """With the same seed for both, as the long runs have it: step T once added x_T to itself."""
+    mean, std, schedule = 0.0, 0.2, make_schedule("paper")
+    _, right = ideal_gaussian(schedule, mean, std)
+    assert right / 2 == pytest.approx(0.170, abs=1e-3)  # in units of images, which are (x + 1) / 2
+    for seed in range(4):
+        x = gaussian_noise(100, 8, seed, dtype=torch.float64)
+        y = sample(optimal(schedule, mean, std), schedule, x, "ddpm", seed=seed, clip=False,
+                   batch=50)  # fmt: skip
+        pixels = y[0].numel() * 50
+        halves = [part.std().item() / right for part in y.split(50)]
+        assert all(abs(ratio - 1) < 4 / math.sqrt(2 * pixels) for ratio in halves)
+        # What the steps have added to what a linear network makes of the start, per step and pixel
+        steps = [torch.randn(x.shape, generator=stream(seed, "step noise", t), dtype=x.dtype)
+                 for t in range(2, schedule.n_steps + 1)]  # fmt: skip
+        rows = torch.stack([x, *steps]).flatten(1)
+        off = torch.corrcoef(rows) - torch.eye(len(rows), dtype=rows.dtype)
+        assert off.abs().max() < 4.5 / math.sqrt(rows.shape[1])
+
+
+def test_ddpm_stops_where_it_is_told():
+    schedule, x = make_schedule("paper"), gaussian_noise(3, 4, 1)
+    end = sample(toy, schedule, x, "ddpm", seed=2)
+    half = sample(toy, schedule, x, "ddpm", seed=2, until=5)
+    assert not torch.equal(half, end)
+    # The last five steps by hand, with the streams of their own
+    bars = schedule.alpha_bars
+    for t in range(5, 0, -1):
+        beta, bar, before = schedule.betas[t - 1].item(), bars[t].item(), bars[t - 1].item()
+        eps = toy(half, torch.full((3,), t))
+        clean = ((half - (1 - bar) ** 0.5 * eps) / bar**0.5).clamp(-1, 1)
+        half = (
+            before**0.5 * beta / (1 - bar) * clean
+            + (1 - beta) ** 0.5 * (1 - before) / (1 - bar) * half
+        )
+        if t > 1:
+            z = torch.randn(half.shape, generator=stream(2, "step noise", t))
+            half = half + beta**0.5 * z
+    torch.testing.assert_close(half, end, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match="until must be between 0 and 9, got 10"):
+        sample(toy, schedule, x, "ddpm", seed=2, until=10)
+    with pytest.raises(ValueError, match="until must be 0 for DDIM"):
+        sample(toy, schedule, x, until=5)
 
 
 @pytest.mark.parametrize(("T", "left"), [(50, 7.7e-6), (100, 2.0e-5), (1000, 4.0e-5)])

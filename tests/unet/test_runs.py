@@ -12,6 +12,7 @@ from memnb import results
 from memnb.explorers.unet_transition import LiveTraining
 from memnb.figures import style
 from memnb.figures.unet_transition import GAP, tiles
+from memnb.streams import stream
 from memnb.unet import (
     __main__ as transition,
 )
@@ -26,7 +27,8 @@ from memnb.unet import (
 )
 from memnb.unet.__main__ import GENERATORS, RULES
 from memnb.unet.copies import nearest_neighbors, project_on_sums
-from memnb.unet.diffusion import gaussian_noise, sample
+from memnb.unet.diffusion import ideal_gaussian, make_schedule, sample
+from memnb.unet.images import MEAN, STD, synthetic_images
 from memnb.unet.network import UNet, count_parameters
 from memnb.unet.runs import RUNS, Job
 from memnb.unet.training import TrainingConfig
@@ -46,6 +48,76 @@ def test_networks_of_a_run_differ_and_halves_share_no_digit():
     configs = [networks.config_of(Job("digits", 8, half, 0)) for half in "ab"]
     assert configs[0].seed != configs[1].seed
     assert replace(configs[0], seed=0) == replace(configs[1], seed=0)
+
+
+def test_all_that_is_drawn_for_a_network_is_independent():
+    """Training images, starting noise, step noise and what the metric draws, all of one seed."""
+    job = Job("protocol", 1000, "paper", 3)
+    config = networks.config_of(job)
+    normal = {
+        "training": (networks.training_images(job)[:100] - MEAN) / STD,
+        "start": networks.start_noise(config, 100, 8, job.seed),
+        **{
+            t: torch.randn(100, 1, 8, 8, generator=stream(job.seed, "step noise", t))
+            for t in range(2, 11)
+        },
+        **{
+            purpose: (synthetic_images(100, 8, job.seed, purpose=purpose) - MEAN) / STD
+            for purpose in ("perfect generator", "pool of originals", "synthetic images")
+        },
+    }
+    for other in (2, 4):  # another network's
+        normal["training", other] = (
+            networks.training_images(replace(job, seed=other))[:100] - MEAN
+        ) / STD
+    rows = torch.stack([x.flatten().double() for x in normal.values()])
+    n = rows.shape[1]
+    assert (rows.mean(1).abs() < 4 / n**0.5).all()
+    assert ((rows.std(1) - 1).abs() < 4 / (2 * n) ** 0.5).all()
+    off = torch.corrcoef(rows) - torch.eye(len(rows), dtype=rows.dtype)
+    assert off.abs().max() < 4.5 / n**0.5
+
+
+class Perfect:
+    """The best network for Gaussian pixels of the images' law."""
+
+    def __init__(self, image_size, schedule):
+        self.image_size, self.bars = image_size, schedule.alpha_bars
+
+    def __call__(self, x, t):
+        bar = self.bars[t].reshape(-1, 1, 1, 1).to(x)
+        mean, std = 2 * MEAN - 1, 2 * STD
+        return (1 - bar).sqrt() * (x - bar.sqrt() * mean) / (bar * std**2 + 1 - bar)
+
+
+def test_what_a_perfect_network_generates_spreads_as_theory_says():
+    """0.170 for the protocol; it was 0.189 while the first step added x_T to itself."""
+    job = Job("protocol", 10, "paper", 0)
+    schedule = make_schedule("paper", 10)
+    right = ideal_gaussian(schedule, 2 * MEAN - 1, 2 * STD)[1] / 2
+    assert right == pytest.approx(0.170, abs=5e-4)
+    for seed in range(4):
+        config = networks.config_of(replace(job, seed=seed))
+        made = networks.generate(replace(job, seed=seed), Perfect(8, schedule), config)["images"]
+        halves = made.double().split(50)
+        assert len(halves) == 2
+        for half in halves:
+            assert abs(half.std() / right - 1) < 4 / (2 * half.numel()) ** 0.5
+
+
+def test_the_protocol_with_the_authors_choices():
+    job = Job("author", 100, "paper", 1)
+    config, plain = (networks.config_of(replace(job, run=r)) for r in ("author", "protocol"))
+    assert config == plain and config.lr == 2e-4
+    known = networks.training_images(job)
+    assert len(known) == 90
+    assert torch.equal(known, networks.training_images(replace(job, run="protocol"))[:90])
+    schedule = make_schedule("paper", 10)
+    made = networks.generate(job, Perfect(8, schedule), config)["images"].float()
+    assert made.min() == 0 and made.max() == 1
+    start = networks.start_noise(config, 100, 8, job.seed)
+    half = sample(Perfect(8, schedule), schedule, start, "ddpm", seed=1, clip=False, until=5)
+    torch.testing.assert_close(made, ((half + 1) / 2).clamp(0, 1), rtol=0, atol=1e-3)
 
 
 def test_the_protocol_is_the_papers():
@@ -219,7 +291,7 @@ def test_what_the_networks_on_sums_made_is_whole():
 
 def test_kept_weights_give_the_kept_images():
     net, schedule = trained.digit_network(1500)
-    noise = gaussian_noise(64, 8, 1)[:16]
+    noise = trained.noise()[:16]
     x = (sample(net, schedule, noise, n_steps=10) + 1) / 2
     gap = (x.clamp(0, 1) - trained.digit_images(1500, "a", 10, 1)[:16]).abs()
     assert gap.mean() < 0.01 and gap.flatten(1).mean(1).median() < 0.005

@@ -9,10 +9,12 @@ import pytest
 import torch
 from support import ROOT
 
+from memnb.streams import stream
 from memnb.unet import training
 from memnb.unet.copies import nearest_neighbors
 from memnb.unet.diffusion import gaussian_noise, make_schedule, sample
 from memnb.unet.images import digits, synthetic_images
+from memnb.unet.network import UNet
 from memnb.unet.training import TrainingConfig, _Run, train
 
 SHORT = TrainingConfig(steps=24, batch_size=4, ema=0.9, seed=3)
@@ -172,7 +174,7 @@ def test_the_average_is_the_recursion(images):
 def test_the_first_step_is_adam_on_the_mean_squared_error(images):
     config = TrainingConfig(steps=10, batch_size=5, lr=1e-3, seed=2)
     run = _Run(config, images)
-    before, generator = weights(run.net), torch.Generator().manual_seed(2)
+    before, generator = weights(run.net), stream(2, "batches")
     index = torch.randint(6, (5,), generator=generator)
     t = torch.randint(1, 101, (5,), generator=generator)
     eps = torch.randn(5, 1, 8, 8, generator=generator)
@@ -185,6 +187,21 @@ def test_the_first_step_is_adam_on_the_mean_squared_error(images):
     moved = before - weights(run.net)
     clear = gradient.abs() > 1e-5  # Adam's first step is the sign of the gradient
     torch.testing.assert_close(moved[clear], 1e-3 * gradient.sign()[clear], rtol=0.02, atol=1e-7)
+
+
+def test_weights_and_batches_of_a_seed_are_independent(images):
+    """Both once began with the same numbers. The shared rule is what it was."""
+    draws, plain = {}, torch.Generator().manual_seed(5)
+    for rule, purpose in (("named", "weights"), ("shared", None)):
+        run = _Run(replace(SHORT, seed=5, streams=rule), images)
+        assert torch.equal(weights(run.net), weights(UNet("small", 8, 5, purpose)))
+        draws[rule] = torch.rand(4000, generator=run.generator)
+    assert torch.equal(draws["shared"], torch.rand(4000, generator=plain))
+    # Initial weights of a layer are uniform, from the same kind of numbers as the draws
+    first = next(_Run(replace(SHORT, seed=5), images).net.parameters()).detach().flatten()
+    for other in (draws["named"], torch.rand(4000, generator=plain)):
+        pair = torch.stack([first, other[: len(first)]])
+        assert abs(torch.corrcoef(pair)[0, 1]) < 4 / len(first) ** 0.5
 
 
 def test_a_few_images_are_memorized():

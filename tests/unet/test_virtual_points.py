@@ -84,7 +84,9 @@ def test_noise_is_added_up_to_the_step_that_was_asked_for():
         return torch.zeros_like(x)
 
     denoise_from(net, schedule, known, 40, seed=3, n_steps=7)
-    expected = schedule.add_noise(2 * known - 1, torch.full((4,), 40), gaussian_noise(4, 8, 3))
+    expected = schedule.add_noise(
+        2 * known - 1, torch.full((4,), 40), gaussian_noise(4, 8, 3, purpose="added noise")
+    )
     assert torch.equal(seen[0][1], expected)
     assert seen[0][0] == 40 and len(seen) == 7
     seen.clear()
