@@ -7,6 +7,7 @@ top of them:
 package        holds                                                           chapters
 ============== =============================================================== ==========
 ``validation`` checks of arguments, one clear error each                       all
+``parameters`` parameters of the chapters: defaults, ranges, checks            all
 ``streams``    independent random numbers for every purpose, from one seed     all
 ``stats``      errors of fractions and means, crossings, when onsets align     all
 ``results``    committed results of long runs and their provenance             all
@@ -53,11 +54,10 @@ _HOMES = {
     "minnorm.planar": ("minimum_norm_planar",),
     "minnorm.simplex": ("equilateral_triangle", "obtuse_simplex", "widest_angle"),
     "minnorm.stability": ("StationaryPoints", "stationary_points", "sum_margin"),
-    "validation": ("check_chapter",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
-_PACKAGES = ("book", "claims", "explorers", "figures", "linear", "minnorm", "results", "shallow",
-             "stats", "streams", "unet", "validation")  # fmt: skip
+_PACKAGES = ("book", "claims", "explorers", "figures", "linear", "minnorm", "parameters", "results",
+             "shallow", "stats", "streams", "unet", "validation")  # fmt: skip
 
 __all__ = sorted(_HOME)
 

@@ -1,28 +1,32 @@
 """The command line of the book: ``python -m memnb run | build | check | serve``."""
 
 import argparse
-import ast
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from memnb import parameters
 from memnb.book.check import check
 from memnb.book.execute import ChapterFailed, execute
 from memnb.book.layout import Layout
 from memnb.book.site import BuildFailed, build, serve
-from memnb.validation import PROFILES
 
 __all__ = ["main"]
 
 
-def _value(text):
-    """A Python literal, or else the text itself."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+def _pairs(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Take the ``-p name value`` out: argparse would read ``-1e-3`` as an option."""
+    rest, pairs = list(arguments), {}
+    while "-p" in rest and rest.index("-p") + 2 < len(rest):
+        at = rest.index("-p")
+        _, name, value = rest[at : at + 3]
+        pairs[name] = value
+        del rest[at : at + 3]
+    return rest, pairs
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m memnb", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     run = verbs.add_parser("run", help="execute chapters with parameters of your own")
@@ -31,12 +35,11 @@ def _parser():
         "-p",
         dest="parameters",
         nargs=2,
-        action="append",
-        default=[],
+        action="append",  # only to be shown: _pairs() has taken them
         metavar=("name", "value"),
         help="a value for the parameters cell; may be repeated",
     )
-    run.add_argument("--profile", default=None, help=f"one of {', '.join(PROFILES)}")
+    run.add_argument("--profile", default=None, help=f"one of {', '.join(parameters.PROFILES)}")
     run.add_argument(
         "--output",
         type=Path,
@@ -51,23 +54,53 @@ def _parser():
     return parser
 
 
-def _run(layout, options):
-    parameters = {name: _value(value) for name, value in options.parameters}
+def _values(layout: Layout, chapter: str, texts: dict[str, str]) -> dict[str, Any]:
+    """A chapter's parameters from their texts, checked; or one line that says what is wrong."""
+    try:
+        if chapter in parameters.CHAPTERS:
+            return parameters.read(chapter, texts)
+        return layout.read(chapter, texts)
+    except (TypeError, ValueError) as error:
+        raise ChapterFailed(f"chapter {chapter}: {error}") from None
+
+
+def _run(layout: Layout, options: argparse.Namespace, texts: dict[str, str]) -> None:
     if options.profile is not None:
-        parameters["profile"] = options.profile
+        texts = {**texts, "profile": options.profile}
+    chapters = layout.resolve(options.chapters)
+    values = {chapter: _values(layout, chapter, texts) for chapter in chapters}
     folder = options.output or layout.build / "runs"
-    done = execute(layout, layout.resolve(options.chapters), parameters, destination=folder)
-    for chapter in done:
+    for chapter in execute(layout, chapters, values, destination=folder):
         print(folder / f"{chapter}.ipynb")
 
 
-def main(arguments=None):
-    """Run one verb; returns the exit status."""
-    options = _parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the process if not given.
+
+    Returns
+    -------
+    int
+        Exit status: 0, or 1 after a failure of which one line has been printed, or 130 and 143
+        after an interrupt and a request to end.
+
+    Raises
+    ------
+    SystemExit
+        If the arguments are not understood.
+    """
+    rest, texts = _pairs(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args(rest)
+    if texts and options.verb != "run":
+        raise SystemExit(f"memnb: {options.verb} takes no -p")
     layout = Layout.here()
     try:
         if options.verb == "run":
-            _run(layout, options)
+            _run(layout, options, texts)
         elif options.verb == "build":
             page = build(layout)
             print(f"The book is at {page}\nOpen that file in a browser, or run `make serve`.")

@@ -1,31 +1,74 @@
-"""Checks of arguments and of chapter parameters, with one clear error each.
+"""All chapters: checks of arguments, with one clear error each.
 
-Every check names the argument, says what came and what is allowed. A chapter calls
-:func:`check_chapter` in its first cell, so that a bad parameter stops it before any work.
+Every check names the argument, says what came and what is allowed. The parameters of the chapters
+are checked by :mod:`memnb.parameters`, with these. Neither imports torch before it meets a tensor,
+so that a bad parameter is refused in a moment.
 """
+
+from __future__ import annotations
 
 import math
 import re
+import sys
+from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
+if TYPE_CHECKING:
+    import torch
 
-__all__ = ["PROFILES", "check_chapter"]
+__all__ = ["NORMS", "check_choice", "check_device", "check_integer", "check_points", "check_real"]
 
-PROFILES = ("quick", "paper")
 NORMS = ("l2", "linf")
 
 
-def check_real(name, value, low=-math.inf, high=math.inf, *, open_low=False, open_high=False):
-    """Return ``value`` as a float inside the interval, or raise ``TypeError``/``ValueError``."""
-    if isinstance(value, torch.Tensor) and value.numel() == 1 and not value.is_complex():
+def _is_tensor(value: Any) -> bool:
+    """Whether it is a torch tensor; nothing is one while torch is not imported."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def check_real(
+    name: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """Return a real number of an interval as a float, or raise.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the message.
+    value : real number or tensor of one
+        Not a ``bool``; nan is in no interval.
+    low, high : float
+        Ends of the interval.
+    open_low, open_high : bool
+        Whether an end is itself excluded.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError
+        If it is no real number.
+    ValueError
+        If it is outside the interval.
+    """
+    if _is_tensor(value) and value.numel() == 1 and not value.is_complex():
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a real number, got {value!r}")
-    value = float(value)
+    try:
+        value = float(value)
+    except OverflowError:
+        value = math.inf if value > 0 else -math.inf
     above = value > low if open_low else value >= low
     below = value < high if open_high else value <= high
     if not (above and below):
@@ -35,8 +78,29 @@ def check_real(name, value, low=-math.inf, high=math.inf, *, open_low=False, ope
     return value
 
 
-def check_integer(name, value, low, high=None):
-    """Return ``value`` as an int of at least ``low`` (and at most ``high``), or raise."""
+def check_integer(name: str, value: Any, low: float, high: float | None = None) -> int:
+    """Return an integer of a range as an ``int``, or raise.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the message.
+    value : integer
+        Neither a ``bool`` nor a float, not even 3.0.
+    low, high : int
+        Ends of the range, both included; no upper end if ``high`` is not given.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    TypeError
+        If it is no integer.
+    ValueError
+        If it is outside the range.
+    """
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < low or (high is not None and value > high):
@@ -45,14 +109,34 @@ def check_integer(name, value, low, high=None):
     return int(value)
 
 
-def check_choice(name, value, allowed):
-    """Return ``value`` if it is one of ``allowed``, or raise ``ValueError``."""
-    if value not in allowed:
+def check_choice(name: str, value: Any, allowed: Sequence[Any]) -> Any:
+    """Return a value if it is one of a few, of the same type, or raise.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the message.
+    value : object
+        The value; 1.0 and ``True`` are not 1.
+    allowed : sequence
+        What it may be.
+
+    Returns
+    -------
+    object
+        The value.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them.
+    """
+    if not any(type(value) is type(choice) and value == choice for choice in allowed):
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     return value
 
 
-def check_device(name, value):
+def check_device(name: str, value: Any) -> str:
     """Return the name of a device that is there, ``"cpu"``, ``"cuda"`` or ``"cuda:0"``, or raise.
 
     Parameters
@@ -73,6 +157,8 @@ def check_device(name, value):
     """
     if not isinstance(value, str) or not re.fullmatch(r"cpu|cuda(:\d+)?", value):
         raise ValueError(f"{name} must be 'cpu', 'cuda' or 'cuda:0' and so on, got {value!r}")
+    import torch
+
     count = torch.cuda.device_count()
     if value != "cpu" and (torch.device(value).index or 0) >= count:
         raise ValueError(f"{name} {value!r} was asked for, but there are {count} CUDA devices")
@@ -120,6 +206,9 @@ def check_points(
         ...
     ValueError: y must be finite, got 1 infinite or nan of 2 values
     """
+    import torch
+    from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
+
     if not isinstance(value, torch.Tensor):
         value = _as_tensor(name, value)
     if value.dtype == torch.bool or value.is_complex():
@@ -142,6 +231,9 @@ def check_points(
 
 def _as_tensor(name: str, value: Any) -> torch.Tensor:
     """A tensor with the values of an array or of a nested sequence of numbers."""
+    import numpy as np
+    import torch
+
     if not isinstance(value, (np.ndarray, list, tuple)):
         raise TypeError(
             f"{name} must be a tensor, a numpy array or a nested list of numbers, "
@@ -156,91 +248,3 @@ def _as_tensor(name: str, value: Any) -> torch.Tensor:
     if not isinstance(value, np.ndarray) or array.dtype.kind != "f" or array.itemsize > 8:
         array = array.astype(np.float64)
     return torch.tensor(array.astype(array.dtype.newbyteorder("=")))
-
-
-def check_chapter(
-    *,
-    N,
-    d,
-    threshold,
-    norm,
-    n_starts,
-    seed,
-    profile,
-    rho=None,
-    alpha=None,
-    sigma_T=None,
-    opening=None,
-    length=1.0,
-):
-    r"""Check the parameters of a chapter on orthogonal or simplex data, before any work.
-
-    Parameters
-    ----------
-    N : int
-        Number of training points, :math:`x_0 = 0` included; ``2 <= N <= d + 1``.
-    d : int
-        Dimension of the data space.
-    threshold : float
-        Distance below which an endpoint counts as being at a vertex or face; positive.
-    norm : {"l2", "linf"}
-        Norm of that distance.
-    n_starts : int
-        Number of starting points, at least 1.
-    seed : int
-        Seed of the random numbers, at least 0.
-    profile : {"quick", "paper"}
-        Size of the experiments.
-    rho : float, optional
-        Ball radius :math:`\rho`, in ``(0, length / 2)``.
-    alpha : float, optional
-        Ratio :math:`\alpha = \rho_t / \sigma_t`, positive. Needs ``sigma_T``.
-    sigma_T : float, optional
-        Initial noise level :math:`\sigma_T`, positive, with ``alpha * sigma_T < length / 2``.
-    opening : float, optional
-        How wide the angles of simplex data are, in ``(0, 1)``: from right angles to the widest
-        common angle that exists.
-    length : float
-        Norm :math:`L` of the training points other than :math:`x_0`.
-
-    Raises
-    ------
-    TypeError
-        If a parameter has the wrong type.
-    ValueError
-        If a parameter is outside its range; the message names it.
-
-    Examples
-    --------
-    >>> check_chapter(N=3, d=2, threshold=0.2, norm="l2", n_starts=9, seed=0,
-    ...               profile="quick", rho=0.1)
-    >>> check_chapter(N=4, d=2, threshold=0.2, norm="l2", n_starts=9, seed=0,
-    ...               profile="quick", rho=0.1)
-    Traceback (most recent call last):
-        ...
-    ValueError: N must be between 2 and d + 1 = 3, got 4: a simplex has at most d + 1 points
-    """
-    check_integer("d", d, 1)
-    check_integer("N", N, 2)
-    if N > d + 1:
-        raise ValueError(
-            f"N must be between 2 and d + 1 = {d + 1}, got {N}: a simplex has at most d + 1 points"
-        )
-    check_real("length", length, 0, open_low=True, high=math.inf, open_high=True)
-    check_real("threshold", threshold, 0, math.inf, open_low=True, open_high=True)
-    check_choice("norm", norm, NORMS)
-    check_integer("n_starts", n_starts, 1)
-    check_integer("seed", seed, 0)
-    check_choice("profile", profile, PROFILES)
-    if opening is not None:
-        check_real("opening", opening, 0, 1, open_low=True, open_high=True)
-    if rho is not None:
-        check_real("rho", rho, 0, length / 2, open_low=True, open_high=True)
-    if alpha is not None:
-        check_real("alpha", alpha, 0, math.inf, open_low=True, open_high=True)
-        check_real("sigma_T", sigma_T, 0, math.inf, open_low=True, open_high=True)
-        if alpha * sigma_T >= length / 2:
-            raise ValueError(
-                f"alpha * sigma_T is the initial ball radius rho and must be below "
-                f"length / 2 = {length / 2:g}, got {alpha:g} * {sigma_T:g} = {alpha * sigma_T:g}"
-            )

@@ -123,8 +123,8 @@ def execute(layout, chapters, parameters=None, *, static=False, destination=None
     ----------
     layout : Layout
     chapters : list of str
-    parameters : dict
-        Passed to every chapter's parameters cell.
+    parameters : dict, optional
+        By chapter, what is passed to its parameters cell.
     static : bool
         Make figures and explorers for the website.
     destination : Path, optional
@@ -141,15 +141,15 @@ def execute(layout, chapters, parameters=None, *, static=False, destination=None
     ChapterFailed
         If a chapter raises; the others are stopped and no output of it is left.
     """
-    parameters = dict(parameters or {})
+    parameters = {c: dict((parameters or {}).get(c, {})) for c in chapters}
     folder = destination or layout.executed
     folder.mkdir(parents=True, exist_ok=True)
-    prints = {c: fingerprint(layout, c, {**parameters, "static": static}) for c in chapters}
+    prints = {c: fingerprint(layout, c, {**parameters[c], "static": static}) for c in chapters}
     if destination is None:
         chapters = [c for c in chapters if not _is_cached(folder, c, prints[c])]
     if not chapters:
         return []
-    total = sum(_n_cells(layout.notebooks / f"{c}.ipynb", parameters) for c in chapters)
+    total = sum(_n_cells(layout.notebooks / f"{c}.ipynb", parameters[c]) for c in chapters)
     with (
         tempfile.TemporaryDirectory(dir=folder, prefix=".running-") as scratch,
         tqdm(total=total, desc="Executing chapters", unit="cell") as bar,
@@ -160,7 +160,7 @@ def execute(layout, chapters, parameters=None, *, static=False, destination=None
                 while waiting and len(running) < WORKERS:
                     chapter = waiting.pop(0)
                     output = Path(scratch) / f"{chapter}.ipynb"
-                    job = _start(layout, chapter, output, parameters, static)
+                    job = _start(layout, chapter, output, parameters[chapter], static)
                     running[chapter] = (job, output, time.monotonic())
                 time.sleep(0.05)
                 logs = Path(scratch).glob("*.out")
@@ -174,7 +174,7 @@ def execute(layout, chapters, parameters=None, *, static=False, destination=None
                     if job.returncode:
                         raise ChapterFailed(_reason(chapter, output))
                     seconds = time.monotonic() - began
-                    _keep(folder, chapter, output, prints[chapter], seconds, parameters)
+                    _keep(folder, chapter, output, prints[chapter], seconds, parameters[chapter])
         finally:
             for job, *_ in running.values():
                 job.terminate()

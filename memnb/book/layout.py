@@ -1,9 +1,15 @@
 """Where things are, and which chapters there are."""
 
+import ast
+import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from memnb.parameters import check_names
 
 __all__ = ["Layout"]
 
@@ -60,3 +66,41 @@ class Layout:
                 raise SystemExit(f"unknown chapter {name!r}, allowed: {', '.join(chapters)}")
             found.append(match[0])
         return list(dict.fromkeys(found))
+
+    def read(self, chapter: str, texts: Mapping[str, str]) -> dict[str, Any]:
+        """Parameters, given as text, of a chapter of which :mod:`memnb.parameters` knows nothing.
+
+        Parameters
+        ----------
+        chapter : str
+            Name of the chapter.
+        texts : mapping of str to str
+            Python literals, or else strings, by name.
+
+        Returns
+        -------
+        dict
+            Their values.
+
+        Raises
+        ------
+        ValueError
+            If the chapter's parameters cell does not assign a name, or JSON cannot hold a value.
+        """
+        cells = json.loads((self.notebooks / f"{chapter}.ipynb").read_text())["cells"]
+        tagged = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
+        tree = ast.parse("".join(line for c in tagged for line in c["source"]))
+        targets = [t for node in tree.body if isinstance(node, ast.Assign) for t in node.targets]
+        check_names(texts, [t.id for t in targets if isinstance(t, ast.Name)])
+        values = {}
+        for name, text in texts.items():
+            try:
+                value = ast.literal_eval(text)
+            except (ValueError, SyntaxError):
+                value = text
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError):
+                raise ValueError(f"{name} must be a value that JSON can hold, got {text}") from None
+            values[name] = value
+        return values

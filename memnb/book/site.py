@@ -132,14 +132,12 @@ def _prune(layout):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def build(layout, parameters=None):
+def build(layout):
     """Execute what changed, render the site if anything changed, and return its first page.
 
     Parameters
     ----------
     layout : Layout
-    parameters : dict, optional
-        Passed to every chapter.
 
     Returns
     -------
@@ -154,7 +152,7 @@ def build(layout, parameters=None):
     with _locked(layout):
         _prune(layout)
         chapters = layout.chapters()
-        execute(layout, chapters, parameters, static=True)
+        execute(layout, chapters, static=True)
         digest = _site_fingerprint(layout, chapters)
         mark = layout.site / ".memnb-fingerprint"
         if mark.is_file() and mark.read_text() == digest:

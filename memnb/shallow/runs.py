@@ -17,7 +17,6 @@ from memnb.minnorm.endpoints import classify
 from memnb.minnorm.flows import score_flow
 from memnb.minnorm.grids import log_uniform_grid
 from memnb.minnorm.stability import function_distance, subsets, sum_drift
-from memnb.validation import PROFILES, check_choice, check_integer, check_real
 
 from .flows import TrainedFamily, noise_levels, trained_probability_flow, trained_score_flow
 from .networks import NetworkBatch
@@ -31,7 +30,6 @@ __all__ = [
     "Flows",
     "Stability",
     "Sweep",
-    "check_chapter",
     "endpoints",
     "exact_endpoints",
     "reach",
@@ -361,36 +359,3 @@ def reach(run: Flows, N):
         if ramp is not None
     ]
     return float(torch.stack(reached).mean())
-
-
-def check_chapter(live_N, live_d, threshold, norm, n_check, seed, profile):
-    r"""Check the parameters of the chapter, before any work.
-
-    Parameters
-    ----------
-    live_N, live_d : int
-        Training points and dimension of the network that is trained on the page, with
-        ``2 <= live_N <= live_d + 1``.
-    threshold : float
-        Distance below which an end counts as being at a point; positive.
-    norm : {"l2", "linf"}
-        Norm of that distance.
-    n_check : int
-        Starts of each kept run that are moved again, 1 to 500.
-    seed : int
-        At least 0.
-    profile : {"quick", "paper"}
-        Whether a part or all of what is kept is computed again.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a parameter is not allowed; the message names it.
-    """
-    check_integer("live_d", live_d, 1)
-    check_integer("live_N", live_N, 2, live_d + 1)
-    check_real("threshold", threshold, 0, math.inf, open_low=True, open_high=True)
-    check_choice("norm", norm, ("l2", "linf"))
-    check_integer("n_check", n_check, 1, Flows.n_starts)
-    check_integer("seed", seed, 0)
-    check_choice("profile", profile, PROFILES)

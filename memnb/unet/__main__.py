@@ -24,7 +24,6 @@ from tqdm import tqdm
 
 from memnb import results
 from memnb.streams import stream
-from memnb.validation import PROFILES, check_choice, check_integer, check_real
 
 from . import runs as networks
 from .images import synthetic_images
@@ -36,7 +35,6 @@ __all__ = [
     "GENERATORS",
     "MEASURED",
     "RULES",
-    "check_chapter",
     "main",
     "metric_rows",
     "originals",
@@ -135,34 +133,6 @@ def _kept(run):
             own = {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
             found[job.key] = {"arrays": own, "about": entry}
     return found
-
-
-def check_chapter(theta, n_live, n_draws, seed, profile):
-    r"""Check the parameters of the chapter, before any work.
-
-    Parameters
-    ----------
-    theta : float
-        Threshold on :math:`d_1 / d_2`, in (0, 1].
-    n_live : int
-        Number of synthetic images that a network of the run ``protocol`` has.
-    n_draws : int
-        Number of draws of images, at least 2.
-    seed : int
-        One of the seeds of that run, 0 to 4.
-    profile : {"quick", "paper"}
-        Size of the experiments.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a parameter is not allowed; the message names it.
-    """
-    check_real("theta", theta, 0, 1, open_low=True)
-    check_choice("n_live", n_live, tuple(sorted({job.n for job in networks.RUNS["protocol"]})))
-    check_integer("n_draws", n_draws, 2)
-    check_integer("seed", seed, 0, max(job.seed for job in networks.RUNS["protocol"]))
-    check_choice("profile", profile, PROFILES)
 
 
 def originals(image_size):

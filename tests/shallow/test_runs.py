@@ -181,29 +181,6 @@ def test_weight_decay_in_small_and_one_of_its_networks_alone(tmp_path):
     assert torch.isclose(alone.cost[0].float(), told["cost"][0, 0], rtol=0.05)
 
 
-GOOD = {"live_N": 5, "live_d": 5, "threshold": 0.2, "norm": "l2", "n_check": 50, "seed": 0,
-        "profile": "quick"}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("bad", "message"),
-    [
-        ({"live_N": 7}, "live_N must be between 2 and 6, got 7"),
-        ({"live_N": 1}, "live_N must be between 2 and"),
-        ({"live_d": 0}, "live_d must be at least 1"),
-        ({"threshold": 0.0}, "threshold must be in"),
-        ({"norm": "l3"}, "norm must be one of 'l2', 'linf'"),
-        ({"n_check": 501}, "n_check must be between 1 and 500"),
-        ({"seed": -1}, "seed must be at least 0"),
-        ({"profile": "fast"}, "profile must be one of"),
-    ],
-)
-def test_parameters_of_the_chapter_are_refused_by_their_names(bad, message):
-    runs.check_chapter(**GOOD)
-    with pytest.raises(ValueError, match=message):
-        runs.check_chapter(**{**GOOD, **bad})
-
-
 def test_the_command_line_names_its_runs(capsys, tmp_path):
     from memnb.shallow.__main__ import main
 

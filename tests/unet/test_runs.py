@@ -423,26 +423,6 @@ def test_a_wrong_command_is_one_line_and_trains_nothing(arguments, told, tmp_pat
     assert told in last and "Traceback" not in "".join(usage)
 
 
-GOOD = {"theta": 1 / 3, "n_live": 30, "n_draws": 200, "seed": 0, "profile": "quick"}
-
-
-@pytest.mark.parametrize("change, error, told", [
-    ({"theta": 0.0}, ValueError, r"theta must be in \(0, 1\], got 0"),
-    ({"theta": 1.5}, ValueError, r"theta must be in \(0, 1\], got 1.5"),
-    ({"theta": "1/3"}, TypeError, "theta must be a real number, got '1/3'"),
-    ({"n_live": 31}, ValueError, "n_live must be one of 10, 30, 100, 300, 1000, got 31"),
-    ({"n_draws": 1}, ValueError, "n_draws must be at least 2, got 1"),
-    ({"n_draws": 2.0}, TypeError, "n_draws must be an integer, got 2.0"),
-    ({"seed": 5}, ValueError, "seed must be between 0 and 4, got 5"),
-    ({"seed": -1}, ValueError, "seed must be between 0 and 4, got -1"),
-    ({"profile": "fast"}, ValueError, "profile must be one of 'quick', 'paper', got 'fast'"),
-])  # fmt: skip
-def test_parameters_of_the_chapter_are_checked(change, error, told):
-    transition.check_chapter(**GOOD)
-    with pytest.raises(error, match=told):
-        transition.check_chapter(**GOOD | change)
-
-
 def test_seeds_are_paired_by_number(monkeypatch):
     """One n has seeds 0 and 2, another 0 and 1: only seed 0 has both."""
     jobs = [Job("rate", n, "x", s) for n, s in ((10, 0), (10, 2), (30, 0), (30, 1))]
