@@ -12,6 +12,7 @@ book: $(STAMP)
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m memnb build
 	$(BIN)/python -m memnb check
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal memnb tests --ignore=tests/browser
