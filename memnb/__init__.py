@@ -37,7 +37,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "minnorm.data": ("TrainingSet", "gaussian_starts", "line_set", "orthogonal_set"),
+    "minnorm.data": ("gaussian_starts", "line_set", "orthogonal_set"),
     "minnorm.denoisers": ("EmpiricalBayesDenoiser", "RampDenoiser", "ReLUNetwork", "ramp_family"),
     "minnorm._coupled": ("count_events",),
     "minnorm.endpoints": ("CLASSES", "Endpoints", "classify", "count_endpoints"),
@@ -50,6 +50,7 @@ _HOMES = {
         "score_flow_stepped",
         "score_flow_trajectory",
     ),
+    "minnorm.geometry": ("TrainingSet",),
     "minnorm.grids": ("log_uniform_grid", "sigma_from_t", "t_from_sigma", "uniform_grid"),
     "minnorm.planar": ("minimum_norm_planar",),
     "minnorm.simplex": ("equilateral_triangle", "obtuse_simplex", "widest_angle"),

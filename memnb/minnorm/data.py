@@ -1,14 +1,4 @@
-r"""Training sets, and the geometry that a minimum-norm denoiser sees in them.
-
-The closed-form minimum-norm denoisers are sums of ramps: one ramp for each unit direction
-:math:`u_n`, measured from a center :math:`\bar x`. A :class:`TrainingSet` therefore holds, beside
-its points :math:`x_0, \dots, x_{N-1} \in \mathbb{R}^d`,
-
-- the center :math:`\bar x` and the directions :math:`u_1, \dots, u_K`,
-- the height :math:`L_n` by which ramp :math:`n` rises, and
-- the two positions :math:`\ell_n < h_n` along :math:`u_n` between which it rises. Balls of radius
-  :math:`\rho` around the training points shorten this to
-  :math:`[a_n, b_n] = [\ell_n + \rho,\, h_n - \rho]`.
+r"""Chapters 1 to 3: orthogonal data, data on a line, and starting points.
 
 For **orthogonal data**, :math:`x_0 = 0` and :math:`x_n^\top x_m = 0`, the center is :math:`x_0`,
 :math:`u_n = x_n / \lVert x_n \rVert`, :math:`L_n = h_n = \lVert x_n \rVert` and
@@ -22,157 +12,20 @@ Zeno et al., *When Diffusion Models Memorize*, ICML 2025, arXiv:2506.19031, Sect
 """
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from memnb.streams import stream
 from memnb.validation import check_integer, check_points, check_real
 
+from .geometry import TrainingSet
+
 __all__ = ["TrainingSet", "gaussian_starts", "line_set", "orthogonal_set"]
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingSet:
-    r"""Training points and the ramp geometry they imply.
-
-    Parameters
-    ----------
-    points : Tensor, shape (N, d)
-        The training points :math:`x_n`.
-    center : Tensor, shape (d,)
-        The center :math:`\bar x`.
-    directions : Tensor, shape (K, d)
-        Unit directions :math:`u_n`.
-    lengths : Tensor, shape (K,)
-        Ramp heights :math:`L_n > 0`.
-    low, high : Tensor, shape (K,)
-        Ramp ends :math:`\ell_n < h_n` along :math:`u_n` at :math:`\rho = 0`.
-    kind : str
-        Name of the geometry, for messages.
-    rho_limit : float
-        Radius up to which the sum of ramps is the minimum-norm denoiser, if it is below half the
-        width of a ramp.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, a direction is not of unit length, or a ramp is empty.
-    """
-
-    points: torch.Tensor
-    center: torch.Tensor
-    directions: torch.Tensor
-    lengths: torch.Tensor
-    low: torch.Tensor
-    high: torch.Tensor
-    kind: str
-    rho_limit: float = math.inf
-
-    def __post_init__(self):
-        n_ramps, dim = self.directions.shape
-        if self.points.ndim != 2 or self.points.shape[1] != dim or self.center.shape != (dim,):
-            raise ValueError(
-                f"points, center and directions must share their last dimension, got "
-                f"{tuple(self.points.shape)}, {tuple(self.center.shape)}, "
-                f"{tuple(self.directions.shape)}"
-            )
-        for name in ("lengths", "low", "high"):
-            if getattr(self, name).shape != (n_ramps,):
-                raise ValueError(
-                    f"{name} must have shape ({n_ramps},), got {tuple(getattr(self, name).shape)}"
-                )
-        slack = 100 * torch.finfo(self.points.dtype).eps
-        if (self.directions.norm(dim=1) - 1).abs().max() > slack:
-            raise ValueError("directions must have unit length")
-        if not (self.lengths > 0).all() or not (self.high > self.low).all():
-            raise ValueError("every ramp needs lengths > 0 and high > low")
-
-    @property
-    def n_points(self) -> int:
-        """Number of training points N."""
-        return self.points.shape[0]
-
-    @property
-    def dim(self) -> int:
-        """Dimension d of the data space."""
-        return self.points.shape[1]
-
-    @property
-    def n_ramps(self) -> int:
-        """Number of ramps K."""
-        return self.directions.shape[0]
-
-    @property
-    def max_rho(self) -> float:
-        r"""Supremum of the radii :math:`\rho`: half the narrowest ramp, or ``rho_limit``."""
-        return min(float((self.high - self.low).min()) / 2, self.rho_limit)
-
-    @property
-    def is_orthogonal(self) -> bool:
-        r"""Whether the set is orthogonal data: orthonormal :math:`u_n`, ramps from 0 to L_n.
-
-        This is what makes the coordinates of the flows independent of one another.
-        """
-        gram = self.directions @ self.directions.mT
-        slack = 100 * torch.finfo(gram.dtype).eps
-        orthonormal = (gram - torch.eye(len(gram)).to(gram)).abs().max() <= slack
-        return bool(orthonormal and (self.low == 0).all() and (self.high == self.lengths).all())
-
-    def coordinates(self, y):
-        r"""Coordinates :math:`z_n = u_n^\top (y - \bar x)`.
-
-        Parameters
-        ----------
-        y : Tensor, shape (..., d)
-
-        Returns
-        -------
-        Tensor, shape (..., K)
-        """
-        check_points("y", y, self.dim)
-        return (y - self.center) @ self.directions.mT
-
-    def from_coordinates(self, z):
-        r"""The point :math:`\bar x + \sum_n z_n u_n`, for z of shape (..., K)."""
-        check_points("z", z, self.n_ramps)
-        return self.center + z @ self.directions
-
-    def off_plane(self, y):
-        r"""Distance of y to the affine span of center and directions (orthogonal data).
-
-        Parameters
-        ----------
-        y : Tensor, shape (..., d)
-
-        Returns
-        -------
-        Tensor, shape (...)
-        """
-        return (y - self.from_coordinates(self.coordinates(y))).norm(dim=-1)
-
-    def vertex(self, on):
-        r"""The sum of training points :math:`\bar x + \sum_n \mathrm{on}_n L_n u_n`.
-
-        Parameters
-        ----------
-        on : Tensor of bool, shape (..., K)
-            Which of the :math:`x_1, \dots, x_K` the sum contains.
-
-        Returns
-        -------
-        Tensor, shape (..., d)
-        """
-        return self.from_coordinates(on * self.lengths)
-
-    def to(self, dtype=None, device=None) -> "TrainingSet":
-        """A copy in another dtype or on another device."""
-        names = ("points", "center", "directions", "lengths", "low", "high")
-        moved = {name: getattr(self, name).to(device=device, dtype=dtype) for name in names}
-        return replace(self, **moved)
-
-
-def check_lengths(name, values, count):
+def check_lengths(name: str, values: Any, count: int) -> torch.Tensor:
     """Return one positive number or ``count`` of them as a tensor (count,), or raise."""
     lengths = torch.as_tensor(values, dtype=torch.float64).cpu()
     if lengths.ndim == 0:
@@ -186,7 +39,14 @@ def check_lengths(name, values, count):
     return lengths
 
 
-def orthogonal_set(n_points, dim, norms=1.0, seed=None, dtype=torch.float64, device="cpu"):
+def orthogonal_set(
+    n_points: int,
+    dim: int,
+    norms: float | Sequence[float] = 1.0,
+    seed: int | None = None,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
+) -> TrainingSet:
     r"""Orthogonal training data: :math:`x_0 = 0` and mutually orthogonal :math:`x_n`.
 
     Parameters
@@ -246,7 +106,11 @@ def orthogonal_set(n_points, dim, norms=1.0, seed=None, dtype=torch.float64, dev
     return exact.to(dtype=dtype, device=device)
 
 
-def line_set(values, dtype=torch.float64, device="cpu"):
+def line_set(
+    values: Sequence[float],
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
+) -> TrainingSet:
     r"""Training data on a line (d = 1), whose minimum-norm denoiser is a staircase.
 
     Between neighbors :math:`x_{n-1} < x_n` the denoiser rises by :math:`L_n = x_n - x_{n-1}`, so
@@ -266,7 +130,7 @@ def line_set(values, dtype=torch.float64, device="cpu"):
     Raises
     ------
     ValueError
-        If there are fewer than two values, or two are equal.
+        If there are fewer than two values, or two are equal; also if two are equal in ``dtype``.
 
     References
     ----------
@@ -276,6 +140,8 @@ def line_set(values, dtype=torch.float64, device="cpu"):
     x = torch.as_tensor(values, dtype=torch.float64).cpu().flatten().sort().values
     if x.numel() < 2 or not torch.isfinite(x).all() or not (x.diff() > 0).all():
         raise ValueError(f"values must be two or more different finite numbers, got {values!r}")
+    if not (x.to(dtype).diff() > 0).all():
+        raise ValueError(f"values must differ in {dtype}, got {values!r}, two of which are equal")
     gaps = x.diff()
     exact = TrainingSet(
         points=x[:, None],
@@ -290,8 +156,14 @@ def line_set(values, dtype=torch.float64, device="cpu"):
 
 
 def gaussian_starts(
-    n_starts, dim, scale=1.0, center=None, seed=0, dtype=torch.float64, device="cpu"
-):
+    n_starts: int,
+    dim: int,
+    scale: float = 1.0,
+    center: Any = None,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
+) -> torch.Tensor:
     r"""Starting points of a flow, drawn from :math:`\mathcal{N}(c, s^2 I_d)`.
 
     Parameters
@@ -302,7 +174,7 @@ def gaussian_starts(
         Dimension d.
     scale : float
         Standard deviation :math:`s \ge 0` of each entry.
-    center : Tensor, shape (d,), optional
+    center : Tensor, array or sequence, shape (d,), optional
         Mean :math:`c`; the origin if not given.
     seed : int
         Seed. The numbers are drawn in float64 on the CPU whatever dtype and device are.
@@ -312,12 +184,17 @@ def gaussian_starts(
     Returns
     -------
     Tensor, shape (n_starts, dim)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is not of its kind or out of its range, or the center has another shape.
     """
     check_integer("n_starts", n_starts, 1)
     check_integer("dim", dim, 1)
-    scale = check_real("scale", scale, 0)
+    scale = check_real("scale", scale, 0, math.inf, open_high=True)
     noise = torch.randn(n_starts, dim, generator=stream(seed, "starts"), dtype=torch.float64)
     starts = scale * noise
     if center is not None:
-        starts = starts + check_points("center", center, dim).cpu()
+        starts = starts + check_points("center", center, dim, dtype=torch.float64).cpu()
     return starts.to(dtype=dtype, device=device)

@@ -1,4 +1,4 @@
-r"""Simplex data: obtuse simplices and the equilateral triangle.
+r"""Chapter 3: simplex data, obtuse simplices and the equilateral triangle.
 
 The points :math:`x_0, \dots, x_{N-1}` form an **obtuse simplex** as seen from :math:`x_0` if all
 edges that leave :math:`x_0` are at obtuse angles to one another,
@@ -23,17 +23,20 @@ simplex data.
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from memnb.validation import check_integer, check_real
 
-from .data import TrainingSet, check_lengths, orthogonal_set
+from .data import check_lengths, orthogonal_set
+from .geometry import TrainingSet
 
 __all__ = ["equilateral_triangle", "obtuse_simplex", "widest_angle"]
 
 
-def widest_angle(n_points) -> float:
+def widest_angle(n_points: int) -> float:
     r"""Supremum of the common angle of an obtuse simplex, in degrees.
 
     With :math:`K = N - 1` edges at x_0 this is :math:`\arccos(-1/(K-1))`; 180 for up to two edges.
@@ -46,6 +49,11 @@ def widest_angle(n_points) -> float:
     Returns
     -------
     float
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``n_points`` is not an integer of at least 2.
 
     Examples
     --------
@@ -62,15 +70,28 @@ def _rotate(directions, dim, seed):
     return directions @ frame
 
 
-def _cosines_of_angle(angle, n_points):
-    n_edges = n_points - 1
-    angle = check_real("angle", angle, 90, widest_angle(n_points), open_low=True, open_high=True)
-    cosine = math.cos(math.radians(angle))
-    return cosine + (1 - cosine) * torch.eye(n_edges, dtype=torch.float64)
+def _directions_of_angle(angle, n_points):
+    """Unit directions at one angle, lower triangular, exact up to the ends of the range."""
+    n_edges, widest = n_points - 1, widest_angle(n_points)
+    angle = check_real("angle", angle, 90, widest, open_low=True, open_high=True)
+    cosine = math.sin(math.radians(90 - angle))  # cos(90 + x) without losing a small x
+    # Eigenvalues of the cosines: 1 - c, and 1 + (K - 1) c for the vector of ones. Near the widest
+    # angle the second one is the difference of two cosines, written as a product of sines.
+    product = math.sin(math.radians(angle + widest) / 2) * math.sin(
+        math.radians(widest - angle) / 2
+    )
+    together = 2 * (n_edges - 1) * product if n_edges > 1 else 1.0
+    ones = torch.full((n_edges, n_edges), 1 / n_edges, dtype=torch.float64)
+    apart = torch.eye(n_edges, dtype=torch.float64) - ones
+    root = math.sqrt(1 - cosine) * apart + math.sqrt(together) * ones
+    triangle = torch.linalg.qr(root).R.mT
+    return triangle * triangle.diagonal().sign()
 
 
-def _cosines_of_gram(gram, n_points):
-    gram = torch.as_tensor(gram, dtype=torch.float64).cpu()
+def _directions_of_gram(gram, n_points):
+    gram = torch.as_tensor(gram)
+    eps = torch.finfo(gram.dtype if gram.is_floating_point() else torch.float64).eps
+    gram = gram.double().cpu()
     n_edges = n_points - 1
     if gram.shape != (n_edges, n_edges):
         raise ValueError(
@@ -82,7 +103,7 @@ def _cosines_of_gram(gram, n_points):
     lengths = gram.diagonal().sqrt()
     cosines = gram / torch.outer(lengths, lengths)
     skew = (cosines - cosines.mT).abs()
-    if skew.max() > 1e-12:
+    if skew.max() > 100 * eps:
         n, m = divmod(int(skew.argmax()), n_edges)
         raise ValueError(
             f"gram must be symmetric, got {gram[n, m]:g} and {gram[m, n]:g} for points "
@@ -97,13 +118,13 @@ def _cosines_of_gram(gram, n_points):
             f"{math.degrees(math.acos(min(off[n, m], 1))):.4g} degrees (inner product "
             f"{gram[n, m]:g}, allowed are negative ones)"
         )
-    return cosines, lengths
+    return _factor(cosines, eps), lengths
 
 
-def _check_possible(name, cosines):
+def _factor(cosines, eps):
     """The Cholesky factor of the cosines, or an error that names the widest pair."""
     least = torch.linalg.eigvalsh(cosines)[0]
-    if least > 1e-9:
+    if least > 8 * len(cosines) * eps:
         return torch.linalg.cholesky(cosines)
     n, m = divmod(int(cosines.argmin()), len(cosines))
     cosine = float(cosines[n, m])
@@ -115,19 +136,19 @@ def _check_possible(name, cosines):
             f"the widest is between points {n + 1} and {m + 1}, "
             f"{math.degrees(math.acos(cosine)):.4g} degrees"
         )
-    raise ValueError(f"{name} must be that of a simplex, but {why}")
+    raise ValueError(f"gram must be that of a simplex, but {why}")
 
 
 def obtuse_simplex(
-    n_points,
-    dim,
-    lengths=None,
+    n_points: int,
+    dim: int,
+    lengths: float | Sequence[float] | None = None,
     *,
-    angle=None,
-    gram=None,
-    seed=None,
-    dtype=torch.float64,
-    device="cpu",
+    angle: float | None = None,
+    gram: Any = None,
+    seed: int | None = None,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
 ) -> TrainingSet:
     r"""Obtuse simplex: :math:`x_0 = 0`, and edges to the other points at obtuse angles.
 
@@ -160,7 +181,8 @@ def obtuse_simplex(
     ------
     ValueError
         If there are too many points for the dimension, a length is not positive, or the angles
-        are not obtuse or do not exist; the message names the pair.
+        are not obtuse or do not exist; the message names the pair. Also if the edges are linearly
+        dependent in ``dtype``, so that the simplex is flat.
 
     References
     ----------
@@ -190,17 +212,23 @@ def obtuse_simplex(
     if gram is not None:
         if lengths is not None:
             raise ValueError("lengths must not be given together with gram, which contains them")
-        cosines, lengths = _cosines_of_gram(gram, n_points)
+        triangle, lengths = _directions_of_gram(gram, n_points)
     else:
-        cosines = _cosines_of_angle(angle, n_points)
+        triangle = _directions_of_angle(angle, n_points)
         lengths = check_lengths("lengths", 1.0 if lengths is None else lengths, n_edges)
-    name = "angle" if gram is None else "gram"
-    directions = _rotate(_check_possible(name, cosines), dim, seed)
+    directions = _rotate(triangle, dim, seed)
+    directions = directions / directions.norm(dim=1, keepdim=True)
+    least = float(torch.linalg.svdvals(directions.to(dtype).double())[-1])
+    if least < 8 * torch.finfo(dtype).eps:
+        raise ValueError(
+            f"{'angle' if gram is None else 'gram'} must leave the edges linearly independent in "
+            f"{dtype}, but their directions have the singular value {least:.2g}"
+        )
     center = torch.zeros(dim, dtype=torch.float64)
     exact = TrainingSet(
         points=torch.cat([center[None], lengths[:, None] * directions]),
         center=center,
-        directions=directions / directions.norm(dim=1, keepdim=True),
+        directions=directions,
         lengths=lengths,
         low=torch.zeros(n_edges, dtype=torch.float64),
         high=lengths.clone(),
@@ -210,7 +238,12 @@ def obtuse_simplex(
 
 
 def equilateral_triangle(
-    dim, radius=1.0, *, seed=None, dtype=torch.float64, device="cpu"
+    dim: int,
+    radius: float = 1.0,
+    *,
+    seed: int | None = None,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
 ) -> TrainingSet:
     r"""Equilateral triangle with its centroid at the origin, in a plane of :math:`\mathbb{R}^d`.
 
@@ -232,6 +265,11 @@ def equilateral_triangle(
         Its ``max_rho`` is :math:`\rho^* = \tfrac{12 + 3\sqrt 3}{26} R`, up to which the sum of
         ramps is the cheapest network.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is not of its kind or out of its range.
+
     References
     ----------
     arXiv:2311.06748, Section 4.
@@ -244,7 +282,7 @@ def equilateral_triangle(
     (4.61538, 0.66139)
     """
     check_integer("dim", dim, 2)
-    radius = check_real("radius", radius, 0, open_low=True, open_high=True)
+    radius = check_real("radius", radius, 0, math.inf, open_low=True, open_high=True)
     angles = math.pi / 2 + 2 * math.pi / 3 * torch.arange(3, dtype=torch.float64)
     directions = _rotate(torch.stack([angles.cos(), angles.sin()], dim=1), dim, seed)
     size = torch.full((3,), radius, dtype=torch.float64)

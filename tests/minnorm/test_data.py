@@ -1,6 +1,7 @@
 """Geometry of training sets and reproducible starts."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -110,14 +111,35 @@ def test_a_line_has_one_ramp_for_each_gap(values):
             r"y must have shape \(\.\.\., 3\), got \(2,\)",
         ),
         (
-            lambda: memnb.orthogonal_set(3, 3).coordinates([1.0, 2.0, 3.0]),
-            TypeError,
-            "y must be a torch.Tensor, got list",
+            lambda: memnb.orthogonal_set(3, 3).coordinates([1.0, 2.0, math.nan]),
+            ValueError,
+            "y must be finite, got 1 infinite or nan of 3 values",
+        ),
+        (lambda: memnb.gaussian_starts(3, 3, scale=math.inf), ValueError, "scale must be in"),
+        (
+            lambda: memnb.line_set([1, 1 + 1e-9], dtype=torch.float32),
+            ValueError,
+            "values must differ in torch.float32",
         ),
         (
-            lambda: memnb.orthogonal_set(3, 3).coordinates(torch.ones(3, dtype=torch.int64)),
+            lambda: memnb.line_set([1, 1 + 1e-9]).to(torch.float32),
+            ValueError,
+            "points must differ from one another in torch.float32, but points 0 and 1 are equal",
+        ),
+        (
+            lambda: memnb.orthogonal_set(3, 3, [1, 1e-60], dtype=torch.float32),
+            ValueError,
+            "every ramp needs lengths > 0 and high > low in torch.float32",
+        ),
+        (
+            lambda: memnb.orthogonal_set(3, 3).vertex([1, 2]),
+            ValueError,
+            "on must hold True and False, or 1 and 0",
+        ),
+        (
+            lambda: memnb.TrainingSet(*[torch.ones(2, 2)] * 2, *[torch.ones(2).double()] * 4, "x"),
             TypeError,
-            "floating-point",
+            "directions must be a tensor of the dtype of points, torch.float32",
         ),
     ],
 )
@@ -138,3 +160,53 @@ def test_rotation_and_starts_of_one_seed_are_uncorrelated(seed):
     assert abs(along[0]) < 4.5 and abs(along.mean()) * d**0.5 < 4.5
     for rows in (starts, starts.mT):
         assert abs((rows * directions).sum(dim=1).mean()) * d**0.5 < 4.5
+
+
+POINTS = [[0.0, 1.0, 0.0], [2.0, 0.5, -1.0]]
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        POINTS,
+        np.array(POINTS),
+        np.array(POINTS, dtype=np.float32),
+        torch.tensor(POINTS),
+        [[0, 1, 0], torch.tensor([2.0, 0.5, -1.0])],
+    ],
+    ids=["list", "array", "float32 array", "float32 tensor", "mixed list"],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_points_may_be_arrays_lists_and_of_another_dtype(y, dtype):
+    s = memnb.orthogonal_set(3, 3, seed=2, dtype=dtype)
+    z = s.coordinates(y)
+    assert z.dtype == dtype
+    assert torch.equal(z, s.coordinates(torch.tensor(POINTS, dtype=dtype)))
+    assert s.off_plane(y).dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("d", [2, 31, 500])
+def test_orthogonal_means_orthogonal_within_rounding(d, dtype):
+    """Rotations are orthogonal in both dtypes; an angle of 90 + 1e-12 degrees is not, in float64"""
+    assert memnb.orthogonal_set(d + 1, d, seed=d, dtype=dtype).is_orthogonal
+    step = 1e-12 if dtype == torch.float64 else 2e-4
+    assert not memnb.obtuse_simplex(3, d, angle=90 + step, dtype=dtype).is_orthogonal
+
+
+FAR = [(torch.float64, s, t) for s in (1e-8, 1.0, 1e8) for t in (0.0, 1e3, 1e6)]
+FAR += [(torch.float32, s, t) for s in (1e-8, 1.0, 1e8) for t in (0.0, 1e3)]
+
+
+@pytest.mark.parametrize(("dtype", "scale", "share"), FAR)
+def test_distances_from_the_plane_do_not_depend_on_the_origin(dtype, scale, share):
+    """Under x -> s x + t, where rounding of t is the only error."""
+    here = memnb.orthogonal_set(4, 6, scale, seed=1, dtype=dtype)
+    shift = torch.full((6,), share * scale, dtype=dtype)
+    away = replace(here, points=here.points + shift, center=here.center + shift)
+    y = memnb.gaussian_starts(50, 6, scale, seed=2, dtype=dtype)
+    tolerance = 8 * torch.finfo(dtype).eps * scale * (1 + share)
+    gap = away.off_plane(y + shift) - here.off_plane(y)
+    assert gap.abs().max() <= tolerance
+    assert (away.coordinates(y + shift) - here.coordinates(y)).abs().max() <= tolerance
+    assert away.off_plane(away.points).max() <= tolerance

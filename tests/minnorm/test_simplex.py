@@ -158,3 +158,41 @@ def gram(n, m, value):
 def test_errors_name_the_pair_or_the_argument(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("n", [3, 4, 7, 31])
+@pytest.mark.parametrize("step", [1e-12, 1e-9, 1e-6, 1e-3])
+def test_angles_at_both_ends_of_the_range(n, step):
+    """Cosines and the smallest singular value to relative precision, not lost in rounding."""
+    widest = memnb.widest_angle(n)
+    k = n - 1
+    near = memnb.obtuse_simplex(n, n, angle=90 + step, seed=1)
+    off = near.directions @ near.directions.mT
+    off = off[~torch.eye(k, dtype=torch.bool)]
+    # 90 + 1e-12 is itself rounded by 7e-15; the rotation adds rounding of a few 1e-16.
+    expected = -math.sin(math.radians((90 + step) - 90))
+    assert (off / expected - 1).abs().max() < 1e-10 + 2e-15 / abs(expected)
+    assert not near.is_orthogonal
+    if step >= 1e-6:
+        wide = memnb.obtuse_simplex(n, n, angle=widest - step)
+        least = torch.linalg.svdvals(wide.directions)[-1].item() ** 2
+        # 1 + (K - 1) cos at widest - x is (K - 1) sin(widest) x to first order.
+        first = (k - 1) * math.sin(math.radians(widest)) * math.radians(step)
+        second = (k - 1) * abs(math.cos(math.radians(widest))) * math.radians(step) ** 2 / 2
+        assert least == pytest.approx(first + second, rel=1e-3 * step + 2e-6)
+
+
+def test_a_simplex_that_is_flat_in_its_dtype_is_refused():
+    memnb.obtuse_simplex(3, 5, angle=180 - 1e-6, seed=0)
+    with pytest.raises(ValueError, match=r"angle must leave the edges linearly .* torch.float32"):
+        memnb.obtuse_simplex(3, 5, angle=180 - 1e-6, seed=0, dtype=torch.float32)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_gram_matrices_of_any_scale_and_dtype(dtype, scale):
+    g = torch.tensor(GRAM, dtype=dtype) * scale**2
+    s = memnb.obtuse_simplex(4, 3, gram=g)
+    edges = s.points[1:] - s.points[0]
+    tolerance = 4 * torch.finfo(dtype).eps * scale**2
+    assert (edges @ edges.mT - g.double()).abs().max() < tolerance
