@@ -71,7 +71,7 @@ def onset(seed=0, most=50):
             sign = _positive(size, d, N, T, lam, factor, seed, most)[:n_simulations]
             found.append(linear.summary({"hellinger": h2, "sign": sign}))
         h2, share = ([one[name] for one in found] for name in ("hellinger", "generalizing"))
-        curves = figures.onset_traces(GRID, h2, share)
+        curves = figures.onset_curves(GRID, h2, share)
         figure = figures.curves_figure(
             {"": curves}, "training points n", "E[H²], P(Δ > 0)", y_range=(-0.05, 1.08), height=380
         )

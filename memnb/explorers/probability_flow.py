@@ -110,7 +110,7 @@ def early_stopping(n_starts=500, seed=0):
         for rho in radii.tolist():
             end = probability_flow(y, RampDenoiser(data, rho), 1.0, 0.0)
             table.append(list(classify(end, data, threshold).counts().values()))
-        return figures.endpoint_areas(radii, torch.tensor(table), now)
+        return figures.early_stopping_figure(radii, torch.tensor(table), now)
 
     axes = (
         Axis("N", "training points N", (2, 3, 4, 6, 8, 11, 16, 21, 26, 31), 11),

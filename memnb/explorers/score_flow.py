@@ -131,7 +131,7 @@ def counts(n_starts=500, seed=0):
         path = score_flow_trajectory(y, RampDenoiser(data, rho), times)
         labels = classify(path, data, threshold).labels
         table = torch.stack([(labels == i).sum(dim=1) for i in range(len(CLASSES))], dim=1)
-        return figures.endpoint_areas(times, table)
+        return figures.areas_in_time(times, table)
 
     axes = (
         N_AXIS,

@@ -13,7 +13,7 @@ import torch
 from memnb.explorers.base import Axis, Explorer
 from memnb.figures import score_flow as figures
 from memnb.figures import simplex_data as planes
-from memnb.figures.score_flow import with_note
+from memnb.figures.style import with_note
 from memnb.minnorm.data import gaussian_starts
 from memnb.minnorm.denoisers import RampDenoiser
 from memnb.minnorm.endpoints import classify

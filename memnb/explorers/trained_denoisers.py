@@ -6,9 +6,10 @@ import torch
 
 from memnb import results
 from memnb.explorers.base import Axis, Explorer
-from memnb.figures import score_flow as bars
+from memnb.figures import classes as bars
 from memnb.figures import trained_denoisers as figures
 from memnb.figures.display import is_static
+from memnb.figures.style import with_note
 from memnb.minnorm.data import orthogonal_set
 from memnb.minnorm.endpoints import CLASSES, classify
 from memnb.shallow import METHODS, Diverged, NotConverged, draw_samples, fit
@@ -67,7 +68,7 @@ def ends():
         why = _missing(d, method, N, S)
         if why:
             blank = dict.fromkeys(CLASSES, (0.0, 0.0))
-            return bars.with_note(bars.comparison_figure({"trained": blank, "exact": blank}), why)
+            return with_note(bars.comparison_figure({"trained": blank, "exact": blank}), why)
         data, trained, exact = endpoint_table(d, method, N, S)
         beside = "exact" if flow == "score" else f"exact below σ = {LOW}"
         shares = {

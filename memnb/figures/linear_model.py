@@ -1,107 +1,36 @@
-r"""Figures of the chapter on the linear model.
+r"""Chapter 5: figures on the linear model.
 
 Every function is pure, as in :mod:`memnb.figures.score_flow`. Curves differ by color, dash and
-symbol; error bars are one standard error.
+symbol; error bars are one standard error. Most figures of the chapter are panels of curves,
+:func:`memnb.figures.curves.curves_figure`.
 """
 
-import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
+import torch
 from plotly.subplots import make_subplots
 
-from memnb.figures.score_flow import NEUTRAL
-from memnb.figures.style import PALETTE, compact
+from memnb.figures.curves import Curve, curves_figure
+from memnb.figures.style import DASHES, MARK, PALETTE, SERIES, compact
 
-__all__ = ["curves_figure", "onset_traces", "phase_figure", "spectrum_figure"]
-
-COLORS = [PALETTE[name] for name in ("blue", "orange", "green", "pink", "amber", "sky")]
-SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x")
-MARK = {"line": {"color": NEUTRAL, "width": 1, "dash": "dot"}}
-DASH = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-
-
-def _curve(x, values, errors=None, *, name, index, mode="lines+markers", width=2):
-    bars = None if errors is None else {"array": compact(errors), "thickness": 1, "width": 2}
-    return go.Scatter(
-        x=compact(x), y=compact(values), error_y=bars, mode=mode, name=name,
-        line={"color": COLORS[index], "width": width, "dash": DASH[index]},
-        marker={"color": COLORS[index], "symbol": SYMBOLS[index], "size": 7},
-    )  # fmt: skip
+__all__ = [
+    "MARK",
+    "Curve",
+    "curves_figure",
+    "onset_curves",
+    "phase_diagram_figure",
+    "spectrum_figure",
+]
 
 
-def _log_axis(values):
-    """A logarithmic axis with ticks at 1, 2, 5, 10, ..., or at powers of 10 if it is long."""
-    least, most = (pick(v for v in values if v > 0) for pick in (min, max))
-    if most / least > 300:
-        return {"type": "log", "dtick": 1, "exponentformat": "power"}
-    powers = range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)
-    return {"type": "log", "tickvals": [m * 10.0**k for k in powers for m in (1, 2, 5)]}
-
-
-def curves_figure(
-    panels, x_title, y_title, *, log_x=True, log_y=False, y_range=None, marks=None, height=430
-):
-    r"""Curves in one panel or in several side by side, with one legend below.
-
-    Parameters
-    ----------
-    panels : dict
-        Title of a panel to its curves, a dict of name to ``(x, values, errors)`` or ``(x, values,
-        errors, mode)``; errors may be None. A name has the same look in every panel.
-    x_title, y_title : str
-    log_x, log_y : bool
-        Logarithmic axes.
-    y_range : sequence of two float, optional
-        Range of the vertical axis, in its own units.
-    marks : dict, optional
-        Title of a panel to a dict of label to position, drawn as vertical lines.
-    height : int
-        Height in pixels.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-    """
-    several = len(panels) > 1
-    figure = go.Figure()
-    if several:
-        titles = tuple(panels)
-        figure = make_subplots(1, len(panels), subplot_titles=titles, horizontal_spacing=0.09)
-    names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
-    shown = set()
-    for column, (title, curves) in enumerate(panels.items(), start=1):
-        where = {"row": 1, "col": column} if several else {}
-        for name, curve in curves.items():
-            mode = {"mode": curve[3]} if len(curve) > 3 else {}
-            trace = _curve(*curve[:3], name=name, index=names.index(name), **mode)
-            trace.update(legendgroup=name, showlegend=name not in shown)
-            shown.add(name)
-            figure.add_trace(trace, **where)
-        for k, (label, at) in enumerate((marks or {}).get(title, {}).items()):
-            figure.add_vline(x=float(at), **where, **MARK)
-            figure.add_annotation(
-                x=math.log10(at) if log_x else at, y=1, yref="y domain", text=label,
-                showarrow=False, xanchor=("right", "left")[k % 2], yanchor="top",
-                font={"size": 12}, **where,
-            )  # fmt: skip
-    xs = [x for curves in panels.values() for curve in curves.values() for x in curve[0]]
-    figure.update_xaxes(title=x_title, **(_log_axis(xs) if log_x else {}))
-    if log_y:
-        figure.update_yaxes(type="log", exponentformat="power", dtick=1)
-    if y_range is not None:
-        figure.update_yaxes(range=list(y_range))
-    figure.update_yaxes(title=y_title, **({"row": 1, "col": 1} if several else {}))
-    lines = -(-len(names) // 2)
-    return figure.update_layout(
-        height=height + 20 * lines,
-        margin={"t": 45 if several else 25, "b": 75 + 20 * lines},
-        legend={"yref": "container", "y": 0, "yanchor": "bottom", "font": {"size": 12}},
-    )
-
-
-def onset_traces(n, hellinger, generalizing):
-    r"""The two curves of the onset, for :func:`curves_figure`.
+def onset_curves(
+    n: Sequence[int],
+    hellinger: Sequence[tuple[float, float]],
+    generalizing: Sequence[tuple[float, float]],
+) -> dict[str, Curve]:
+    r"""The two curves of the onset, for :func:`memnb.figures.curves.curves_figure`.
 
     Parameters
     ----------
@@ -112,15 +41,21 @@ def onset_traces(n, hellinger, generalizing):
 
     Returns
     -------
-    dict
+    dict of str to Curve
     """
     return {
-        name: (n, *zip(*pairs, strict=True))
+        name: Curve(n, *zip(*pairs, strict=True))
         for name, pairs in (("E[H²]", hellinger), ("P(Δ > 0)", generalizing))
     }
 
 
-def phase_figure(dimensions, n, shares, curves, titles):
+def phase_diagram_figure(
+    dimensions: Sequence[int],
+    n: Sequence[int],
+    shares: Sequence[torch.Tensor],
+    curves: Mapping[str, Sequence[float]],
+    titles: Sequence[str],
+) -> go.Figure:
     r"""Maps of :math:`P(\Delta > 0)` over d and n, one for each N.
 
     Parameters
@@ -153,7 +88,7 @@ def phase_figure(dimensions, n, shares, curves, titles):
         for k, (name, values) in enumerate(curves.items()):
             figure.add_scatter(
                 x=compact(dimensions), y=compact(values), mode="lines", name=name,
-                line={"color": PALETTE[("orange", "pink")[k]], "width": 3, "dash": DASH[k]},
+                line={"color": PALETTE[("orange", "pink")[k]], "width": 3, "dash": DASHES[k]},
                 legendgroup=name, showlegend=column == 1, row=1, col=column,
             )  # fmt: skip
     figure.update_xaxes(title="dimension d", type="log", tickvals=list(dimensions), showgrid=False)
@@ -165,7 +100,7 @@ def phase_figure(dimensions, n, shares, curves, titles):
     )  # fmt: skip
 
 
-def spectrum_figure(values, limit, c, rank):
+def spectrum_figure(values: torch.Tensor, limit: float, c: float, rank: int) -> go.Figure:
     r"""Eigenvalues of the generated covariance, the largest first.
 
     Parameters
@@ -196,8 +131,8 @@ def spectrum_figure(values, limit, c, rank):
             line={"color": color, "width": 2, "dash": dash},
         )  # fmt: skip
     for name, color, symbol, part in (
-        ("generated", COLORS[0], "circle", slice(0, rank)),
-        ("generated, zero", COLORS[1], "triangle-down-open", slice(rank, d)),
+        ("generated", SERIES[0], "circle", slice(0, rank)),
+        ("generated, zero", SERIES[1], "triangle-down-open", slice(rank, d)),
     ):
         figure.add_scatter(
             x=index[part], y=compact(values[part].clamp(min=floor)), mode="markers", name=name,

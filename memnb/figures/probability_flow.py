@@ -1,32 +1,41 @@
-r"""Figures of the chapter on probability flow.
+r"""Chapter 2: figures on probability flow.
 
 As in :mod:`memnb.figures.score_flow`, every function is pure: tensors in, one
 ``plotly.graph_objects.Figure`` out, and the number, order and types of its traces do not depend on
-the values. Colors and symbols of endpoint classes are those of :mod:`memnb.figures.style`.
+the values.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 import torch
 from plotly.subplots import make_subplots
 
-from memnb.figures.score_flow import (
-    CURVES,
-    DASHES,
-    NEUTRAL,
-    _dots,
-    _joined,
-    _lines,
-    fractions_figure,
+from memnb.figures.classes import (
+    counts_text,
+    endpoint_areas,
+    sensitivity_figure,
+    shares_figure,
+    side_by_side,
 )
-from memnb.figures.score_flow import endpoint_areas as areas_against_time
-from memnb.figures.style import CLASS_COLORS, CLASS_SYMBOLS, PALETTE, compact
-from memnb.minnorm.endpoints import CLASSES
+from memnb.figures.curves import dots, joined, lines
+from memnb.figures.planes import SQUARE
+from memnb.figures.style import (
+    BAND,
+    DASHES,
+    MARK,
+    NEUTRAL,
+    PALETTE,
+    class_marker,
+    compact,
+    legend_below,
+)
+from memnb.minnorm.endpoints import CLASSES, Endpoints
 
 __all__ = [
     "critical_time_figure",
-    "endpoint_areas",
+    "early_stopping_figure",
     "euler_figure",
     "levels_figure",
     "lines_figure",
@@ -37,70 +46,17 @@ __all__ = [
 ]
 
 WINDOW = (-0.25, 1.25)  # of the plane of endpoints, in units of the edge
-BAND = "rgba(128,128,128,0.18)"
 
 
-def side_by_side(left, right, titles):
-    """Two figures as two panels with one legend.
-
-    Parameters
-    ----------
-    left, right : plotly.graph_objects.Figure
-        Figures with one pair of axes and the same traces in the same order.
-    titles : sequence of two str
-        Titles of the panels.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-    """
-    figure = make_subplots(1, 2, subplot_titles=tuple(titles), horizontal_spacing=0.09)
-    for column, panel in enumerate((left, right), start=1):
-        for trace in panel.data:
-            trace.update(legendgroup=trace.name)
-            if column == 2:
-                trace.update(showlegend=False)
-            figure.add_trace(trace, row=1, col=column)
-        figure.update_xaxes(panel.layout.xaxis, row=1, col=column)
-        figure.update_yaxes(panel.layout.yaxis, row=1, col=column)
-    figure.update_yaxes(title=None, row=1, col=2)
-    figure.update_layout(barmode=left.layout.barmode)
-    return _legend_below(figure)
-
-
-def _legend_below(figure):
-    """The legend under the axes, because the titles of panels take the place above them."""
-    return figure.update_layout(
-        legend={"yref": "container", "y": 0, "yanchor": "bottom", "font": {"size": 12}},
-        margin={"t": 60, "b": 120},
-        height=480,
-    )
-
-
-def shares_figure(x, panels, x_title):
-    r"""Fractions of endpoint classes of two flows: dots with error bars, exact values as lines.
-
-    Parameters
-    ----------
-    x : sequence of float, length T
-    panels : dict
-        Name of the flow to ``(fractions, exact)``, see
-        :func:`memnb.figures.score_flow.fractions_figure`. Two entries.
-    x_title : str
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-    """
-    drawn = [fractions_figure(x, *panel, x_title) for panel in panels.values()]
-    for panel in drawn:
-        for trace in panel.data:
-            name, kind = trace.name.split(", ")
-            trace.update(name=name, showlegend=kind == "measured")
-    return side_by_side(*drawn, tuple(panels))
-
-
-def lines_figure(sigma, curves, marks_sigma, marks, names, rho=None, length=1.0):
+def lines_figure(
+    sigma: torch.Tensor,
+    curves: torch.Tensor,
+    marks_sigma: torch.Tensor,
+    marks: torch.Tensor,
+    names: Sequence[str],
+    rho: float | None = None,
+    length: float = 1.0,
+) -> go.Figure:
     r"""One coordinate under probability flow, against :math:`\sigma` and against :math:`t`.
 
     Parameters
@@ -135,18 +91,18 @@ def lines_figure(sigma, curves, marks_sigma, marks, names, rho=None, length=1.0)
         band = torch.stack(
             [torch.cat([x, x.flip(0)]), torch.cat([low, (length - low).flip(0)])], dim=-1
         )
-        lines = torch.stack([x[:, None].expand_as(curves), curves], dim=-1).transpose(0, 1)
-        dots = torch.stack([x_marks[:, None].expand_as(marks), marks], dim=-1).reshape(-1, 2)
+        paths = torch.stack([x[:, None].expand_as(curves), curves], dim=-1).transpose(0, 1)
+        points = torch.stack([x_marks[:, None].expand_as(marks), marks], dim=-1).reshape(-1, 2)
         for trace in (
-            _lines(
+            lines(
                 band, name="ramp", fill="toself", fillcolor=BAND, line={"width": 0},
                 hoverinfo="skip", showlegend=show and rho is not None,
             ),
-            _lines(
-                _joined(lines), name=names[0], showlegend=show,
+            lines(
+                joined(paths), name=names[0], showlegend=show,
                 line={"color": PALETTE["pink"], "width": 2},
             ),
-            _dots(dots, name=names[1], marker={"color": NEUTRAL, "size": 5}, showlegend=show),
+            dots(points, name=names[1], marker={"color": NEUTRAL, "size": 5}, showlegend=show),
         ):  # fmt: skip
             figure.add_trace(trace.update(legendgroup=trace.name), row=1, col=column)
         end = float(x[0])
@@ -154,10 +110,12 @@ def lines_figure(sigma, curves, marks_sigma, marks, names, rho=None, length=1.0)
     figure.update_xaxes(title="noise level σ", row=1, col=1)
     figure.update_xaxes(title="time t", row=1, col=2)
     figure.update_yaxes(title="coordinate z", row=1, col=1)
-    return _legend_below(figure)
+    return legend_below(figure)
 
 
-def euler_figure(steps, errors, rate):
+def euler_figure(
+    steps: Sequence[int], errors: Mapping[str, Sequence[float]], rate: torch.Tensor
+) -> go.Figure:
     r"""Error of a numerical method against its number of steps, both on log scales.
 
     Parameters
@@ -196,34 +154,9 @@ def euler_figure(steps, errors, rate):
     return figure
 
 
-def sensitivity_figure(counts):
-    r"""Shares of the endpoint classes of one flow for several thresholds and norms, stacked.
-
-    Parameters
-    ----------
-    counts : dict
-        Label of a threshold and norm to what
-        :meth:`memnb.minnorm.endpoints.Endpoints.counts` returns.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-    """
-    figure = go.Figure()
-    patterns = ("", "/", ".", "x", "-")
-    for name, pattern in zip(CLASSES, patterns, strict=True):
-        share = [row[name] / max(sum(row.values()), 1) for row in counts.values()]
-        figure.add_bar(
-            x=list(counts), y=share, name=name, hovertemplate="%{y:.3f}",
-            marker={"color": CLASS_COLORS[name], "pattern": {"shape": pattern}},
-        )  # fmt: skip
-    figure.update_layout(barmode="stack")
-    figure.update_xaxes(title="threshold", tickangle=-40)
-    figure.update_yaxes(title="fraction of starts", range=[0, 1])
-    return figure
-
-
-def levels_figure(levels, limits, n_bins=24):
+def levels_figure(
+    levels: Mapping[str, torch.Tensor], limits: Mapping[str, float], n_bins: int = 24
+) -> go.Figure:
     r"""How the noise levels of two grids are spread, and where low noise begins.
 
     Parameters
@@ -256,18 +189,23 @@ def levels_figure(levels, limits, n_bins=24):
             mode="lines", line={"shape": "hv", "color": color, "dash": dash, "width": 2},
             fill="tozeroy", opacity=0.8,
         )  # fmt: skip
-    lines = zip(limits.items(), (CURVES[2], CURVES[0], CURVES[1]), DASHES, strict=False)
-    for (name, sigma), color, dash in lines:
+    colors = (NEUTRAL, PALETTE["pink"], PALETTE["sky"])
+    for (name, sigma), color, dash in zip(limits.items(), colors, DASHES, strict=False):
         figure.add_scatter(
             x=compact([sigma, sigma]), y=[0, 1.05 * top], mode="lines", name=name,
             line={"color": color, "dash": dash, "width": 3},
         )  # fmt: skip
     figure.update_xaxes(type="log", title="noise level σ", exponentformat="power", dtick=1)
     figure.update_yaxes(title="number of levels", range=[0, 1.1 * top])
-    return _legend_below(figure)
+    return legend_below(figure)
 
 
-def critical_time_figure(times, measured, exact, now):
+def critical_time_figure(
+    times: torch.Tensor,
+    measured: tuple[Sequence[float], Sequence[float]],
+    exact: torch.Tensor,
+    now: float,
+) -> go.Figure:
     r"""Fraction of starts that end exactly at a vertex, :math:`P(\tau \le T)`, against T.
 
     Parameters
@@ -298,8 +236,7 @@ def critical_time_figure(times, measured, exact, now):
                 marker={"color": NEUTRAL, "size": 7},
             ),
             go.Scatter(
-                x=compact([now, now]), y=[0, 1], mode="lines", name="this chapter's T",
-                line={"color": NEUTRAL, "width": 1.5, "dash": "dot"},
+                x=compact([now, now]), y=[0, 1], mode="lines", name="this chapter's T", **MARK,
             ),
         ]
     )  # fmt: skip
@@ -308,13 +245,14 @@ def critical_time_figure(times, measured, exact, now):
     return figure
 
 
-def _told(counts):
-    """Counts of the five classes on three short lines."""
-    told = [f"{name} {count}" for name, count in counts.items()]
-    return "<br>".join((" · ".join(told[:2]), " · ".join(told[2:4]), told[4]))
+def _title(name: str, counts: Mapping[str, int]) -> str:
+    """A panel's title: its name, and the counts of the five classes on three short lines."""
+    parts = [f"{kind} {count}" for kind, count in counts.items()]
+    rows = (" · ".join(parts[:2]), " · ".join(parts[2:4]), parts[4])
+    return "<br>".join((f"<b>{name}</b>", *rows))
 
 
-def planes_figure(panels):
+def planes_figure(panels: Mapping[str, tuple[torch.Tensor, Endpoints]]) -> go.Figure:
     r"""Endpoints of two flows in their first two coordinates, with the counts as titles.
 
     Parameters
@@ -327,23 +265,19 @@ def planes_figure(panels):
     -------
     plotly.graph_objects.Figure
     """
-    titles = [f"<b>{name}</b><br>{_told(ends.counts())}" for name, (_, ends) in panels.items()]
+    titles = [_title(name, ends.counts()) for name, (_, ends) in panels.items()]
     figure = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.08)
-    corners = torch.tensor([[0.0, 0.0], [1, 0], [1, 1], [0, 1], [0, 0]])
     style = {"color": NEUTRAL, "width": 1}
     for column, (z, ends) in enumerate(panels.values(), start=1):
         figure.add_trace(
-            _lines(corners, line=style, hoverinfo="skip", showlegend=False), row=1, col=column
+            lines(SQUARE, line=style, hoverinfo="skip", showlegend=False), row=1, col=column
         )
         # From the last class to the first: many boundary points must not hide a few vertices.
         for index, name in reversed(list(enumerate(CLASSES))):
             # An empty trace would have no entry in the legend.
             chosen = torch.cat([z[ends.labels == index], torch.full((1, 2), math.nan).to(z)])
-            marker = {
-                "color": CLASS_COLORS[name], "symbol": CLASS_SYMBOLS[name], "size": 6,
-                "opacity": 0.75,
-            }  # fmt: skip
-            trace = _dots(
+            marker = class_marker(name, 6, opacity=0.75)
+            trace = dots(
                 chosen, name=name, marker=marker, hoverinfo="skip", legendgroup=name,
                 showlegend=column == 1,
             )  # fmt: skip
@@ -357,12 +291,12 @@ def planes_figure(panels):
             scaleanchor=anchor, row=1, col=column,
         )  # fmt: skip
     figure.update_annotations(font={"size": 12})
-    figure = _legend_below(figure).update_layout(height=520, margin={"t": 90})
+    figure = legend_below(figure).update_layout(height=520, margin={"t": 90})
     return figure.update_layout(legend={"traceorder": "reversed"})
 
 
-def endpoint_areas(rho, counts, now):
-    r"""Number of probability-flow endpoints in each class against the initial radius, stacked.
+def early_stopping_figure(rho: torch.Tensor, counts: torch.Tensor, now: int) -> go.Figure:
+    r"""Figure 2.5: Number of endpoints in each class against the initial radius, stacked.
 
     Parameters
     ----------
@@ -377,10 +311,7 @@ def endpoint_areas(rho, counts, now):
     -------
     plotly.graph_objects.Figure
     """
-    figure = areas_against_time(rho, counts, log=False)
-    figure.update_traces(hovertemplate="%{y} at ρ = %{x:.3g}")
-    named = zip(CLASSES, counts[now].int().tolist(), strict=True)
-    ends = ", ".join(f"{count} {name}" for name, count in named if count) or "none"
-    told = f'<span style="font-size:12px">at {float(rho[now]):.2g}: {ends}</span>'
-    figure.update_xaxes(title=f"initial ball radius ρ_T<br>{told}")
-    return figure
+    ends = counts_text(dict(zip(CLASSES, counts[now].tolist(), strict=True)))
+    note = f'<span style="font-size:12px">at {float(rho[now]):.2g}: {ends}</span>'
+    title = f"initial ball radius ρ_T<br>{note}"
+    return endpoint_areas(rho, counts, title, symbol="ρ", log_x=False)

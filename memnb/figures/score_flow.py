@@ -1,58 +1,52 @@
-r"""Figures of the chapter on score flow.
+r"""Chapter 1: figures on score flow.
 
 Every function is pure: tensors in, one ``plotly.graph_objects.Figure`` out, and the number, order
-and types of its traces do not depend on the values. Colors and symbols of endpoint classes are
-those of :mod:`memnb.figures.style`; a path takes the color of the class in which it ends.
+and types of its traces do not depend on the values. A path takes the color of the class in which it
+ends.
 """
 
 import math
+from collections.abc import Callable, Mapping
 
 import plotly.graph_objects as go
 import torch
 
-from memnb.figures.style import CLASS_COLORS, CLASS_SYMBOLS, PALETTE, compact, square
-from memnb.minnorm.endpoints import CLASSES
+from memnb.figures.classes import comparison_figure, counts_text, endpoint_areas, fractions_figure
+from memnb.figures.curves import dots, joined, lines
+from memnb.figures.planes import SQUARE, arrows, circles
+from memnb.figures.style import (
+    BAND,
+    CLASS_COLORS,
+    CLASS_SYMBOLS,
+    DASHES,
+    MARK,
+    NEUTRAL,
+    PALETTE,
+    class_marker,
+    compact,
+    square,
+)
+from memnb.minnorm.data import TrainingSet
+from memnb.minnorm.endpoints import CLASSES, Endpoints
 
 __all__ = [
+    "areas_in_time",
     "comparison_figure",
     "coordinate_figure",
     "denoiser_figure",
-    "endpoint_areas",
     "field_figure",
     "fractions_figure",
     "phase_figure",
     "plane_figure",
-    "with_note",
 ]
 
-NEUTRAL = "#888888"  # legible on white and on black
 CURVES = (PALETTE["pink"], PALETTE["sky"], NEUTRAL)
-DASHES = ("solid", "dash", "dot")
 WINDOW = (-0.75, 1.75)  # of the plane, in units of the longest training point
 
 
-def with_note(figure, text):
-    """The figure with a note in its middle, for combinations that do not exist."""
-    return figure.add_annotation(
-        text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"size": 16}
-    )
-
-
-def _joined(lines):
-    """Lines (n, T, 2) as one (n (T + 1), 2) list of points, with nan where the pen lifts."""
-    gap = torch.full((lines.shape[0], 1, 2), math.nan, dtype=lines.dtype)
-    return torch.cat([lines, gap], dim=1).reshape(-1, 2)
-
-
-def _lines(xy, **style):
-    return go.Scatter(x=compact(xy[:, 0]), y=compact(xy[:, 1]), mode="lines", **style)
-
-
-def _dots(xy, **style):
-    return go.Scatter(x=compact(xy[:, 0]), y=compact(xy[:, 1]), mode="markers", **style)
-
-
-def denoiser_figure(training_set, x, curves, rho):
+def denoiser_figure(
+    training_set: TrainingSet, x: torch.Tensor, curves: Mapping[str, torch.Tensor], rho: float
+) -> go.Figure:
     r"""Denoisers of data on a line, :math:`h(y)` against y.
 
     Parameters
@@ -69,6 +63,11 @@ def denoiser_figure(training_set, x, curves, rho):
     Returns
     -------
     plotly.graph_objects.Figure
+
+    Raises
+    ------
+    ValueError
+        If the training set is not on a line.
     """
     if training_set.dim != 1:
         raise ValueError(f"training_set must have d = 1, got {training_set.dim}")
@@ -76,19 +75,19 @@ def denoiser_figure(training_set, x, curves, rho):
     figure = go.Figure(
         go.Scatter(
             x=compact(x[[0, -1]]), y=compact(x[[0, -1]]), mode="lines", name="h(y) = y",
-            line={"color": NEUTRAL, "width": 1, "dash": "dot"}, hoverinfo="skip",
+            hoverinfo="skip", **MARK,
         )
     )  # fmt: skip
     for (name, values), color, dash in zip(curves.items(), CURVES, DASHES, strict=False):
         line = {"color": color, "width": 3, "dash": dash}
         figure.add_scatter(x=compact(x), y=compact(values), mode="lines", name=name, line=line)
-    marker = {"color": CLASS_COLORS["training"], "symbol": CLASS_SYMBOLS["training"], "size": 10}
     figure.add_scatter(
-        x=compact(points), y=compact(points), mode="markers", name="training points", marker=marker
-    )
+        x=compact(points), y=compact(points), mode="markers", name="training points",
+        marker=class_marker("training", 10),
+    )  # fmt: skip
     for point in points.tolist():
         figure.add_vrect(
-            x0=point - rho, x1=point + rho, fillcolor="rgba(128,128,128,0.18)", line_width=0,
+            x0=point - rho, x1=point + rho, fillcolor=BAND, line_width=0,
             layer="below",
         )  # fmt: skip
     figure.update_xaxes(title="noisy point y")
@@ -96,7 +95,14 @@ def denoiser_figure(training_set, x, curves, rho):
     return figure
 
 
-def coordinate_figure(r, exact, stepped_r, stepped, rho, length=1.0):
+def coordinate_figure(
+    r: torch.Tensor,
+    exact: torch.Tensor,
+    stepped_r: torch.Tensor,
+    stepped: torch.Tensor,
+    rho: float,
+    length: float = 1.0,
+) -> go.Figure:
     r"""One coordinate under score flow: exact curves, and dots from a numerical integrator.
 
     Parameters
@@ -118,51 +124,29 @@ def coordinate_figure(r, exact, stepped_r, stepped, rho, length=1.0):
     dots = torch.stack([stepped_r[:, None].expand_as(stepped), stepped], dim=-1).reshape(-1, 2)
     figure = go.Figure(
         [
-            _lines(_joined(curves), name="exact", line={"color": PALETTE["pink"], "width": 2}),
-            _dots(dots, name="integrator", marker={"color": NEUTRAL, "size": 5}),
+            lines(joined(curves), name="exact", line={"color": PALETTE["pink"], "width": 2}),
+            dots(dots, name="integrator", marker={"color": NEUTRAL, "size": 5}),
         ]
     )
-    figure.add_hrect(
-        y0=rho, y1=length - rho, fillcolor="rgba(128,128,128,0.18)", line_width=0, layer="below"
-    )
+    figure.add_hrect(y0=rho, y1=length - rho, fillcolor=BAND, line_width=0, layer="below")
     for level, label in ((0.0, "0"), (length / 2, "L/2"), (length, "L")):
         figure.add_hline(
-            y=level, line={"color": NEUTRAL, "width": 1, "dash": "dot"},
-            annotation_text=label, annotation_position="top right",
+            y=level, annotation_text=label, annotation_position="top right", **MARK,
         )  # fmt: skip
     figure.update_xaxes(title="time r")
     figure.update_yaxes(title="coordinate z")
     return figure
 
 
-def _circles(centers, radius, n=49):
-    angle = torch.linspace(0, 2 * math.pi, n, dtype=centers.dtype)
-    circle = radius * torch.stack([angle.cos(), angle.sin()], dim=-1)
-    return centers[:, None] + circle
-
-
-def _field_traces(velocity, window, n):
-    """Arrows of a vector field on an n by n grid: shafts and heads."""
-    ticks = torch.linspace(*window, n, dtype=torch.float64)
-    grid = torch.cartesian_prod(ticks, ticks)
-    v = velocity(grid)
-    speed = v.norm(dim=-1, keepdim=True)
-    # Lengths saturate, so that slow sliding along the box stays visible beside the fast fall.
-    shaft = 0.9 * (ticks[1] - ticks[0]) * v / (speed + 0.25)
-    tip = grid + shaft
-    angle = torch.rad2deg(torch.atan2(v[:, 0], v[:, 1]))
-    color = "rgba(136,136,136,0.7)"
-    lines = _joined(torch.stack([grid, tip], dim=1))
-    return [
-        _lines(lines, line={"color": color, "width": 1}, hoverinfo="skip", showlegend=False),
-        _dots(
-            tip, name="h(y) − y", hoverinfo="skip",
-            marker={"color": color, "symbol": "arrow", "size": 6, "angle": compact(angle)},
-        ),
-    ]  # fmt: skip
-
-
-def field_figure(training_set, denoiser, rho, paths, now, labels, n_arrows=15):
+def field_figure(
+    training_set: TrainingSet,
+    denoiser: Callable[[torch.Tensor], torch.Tensor],
+    rho: float,
+    paths: torch.Tensor,
+    now: torch.Tensor,
+    labels: torch.Tensor,
+    n_arrows: int = 15,
+) -> go.Figure:
     r"""A plane with the vector field :math:`h(y) - y`, the hyperbox and paths of score flow.
 
     Parameters
@@ -185,22 +169,26 @@ def field_figure(training_set, denoiser, rho, paths, now, labels, n_arrows=15):
     Returns
     -------
     plotly.graph_objects.Figure
+
+    Raises
+    ------
+    ValueError
+        If the training set is not that.
     """
     if training_set.dim != 2 or training_set.n_ramps != 2:
         raise ValueError("training_set must be three orthogonal points in the plane")
     scale = float(training_set.lengths.max())
     window = (WINDOW[0] * scale, WINDOW[1] * scale)
-    figure = go.Figure(_field_traces(lambda y: denoiser(y) - y, window, n_arrows))
+    figure = go.Figure(arrows(lambda y: denoiser(y) - y, window, window, n_arrows))
     figure.add_trace(
-        _lines(
-            _joined(_circles(training_set.points, rho)), name="balls of radius ρ",
-            line={"color": NEUTRAL, "width": 1, "dash": "dot"}, hoverinfo="skip",
+        lines(
+            joined(circles(training_set.points, rho)), name="balls of radius ρ",
+            hoverinfo="skip", **MARK,
         )
     )  # fmt: skip
-    corners = torch.tensor([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]])
     figure.add_trace(
-        _lines(
-            training_set.vertex(corners), name="hyperbox", hoverinfo="skip",
+        lines(
+            training_set.vertex(SQUARE), name="hyperbox", hoverinfo="skip",
             line={"color": CLASS_COLORS["boundary"], "width": 2},
         )
     )  # fmt: skip
@@ -209,32 +197,38 @@ def field_figure(training_set, denoiser, rho, paths, now, labels, n_arrows=15):
         chosen = labels == CLASSES.index(name)
         color = CLASS_COLORS[name]
         figure.add_trace(
-            _lines(
-                _joined(paths[chosen]), line={"color": color, "width": 1.2}, opacity=0.6,
+            lines(
+                joined(paths[chosen]), line={"color": color, "width": 1.2}, opacity=0.6,
                 hoverinfo="skip", showlegend=False, legendgroup=name,
             )
         )  # fmt: skip
-        marker = {"color": color, "symbol": CLASS_SYMBOLS[name], "size": 8}
-        figure.add_trace(_dots(now[chosen], name=text, marker=marker, legendgroup=name))
+        figure.add_trace(dots(now[chosen], name=text, marker=class_marker(name), legendgroup=name))
     for name, n_on in (("training", (0, 1)), ("virtual", (2,))):
         on = torch.tensor([c for c in ((0, 0), (1, 0), (0, 1), (1, 1)) if sum(c) in n_on])
         marker = {
             "color": CLASS_COLORS[name], "symbol": f"{CLASS_SYMBOLS[name]}-open", "size": 16,
             "line": {"width": 2.5},
         }  # fmt: skip
-        figure.add_trace(_dots(training_set.vertex(on), name=f"{name} point", marker=marker))
+        figure.add_trace(dots(training_set.vertex(on), name=f"{name} point", marker=marker))
     figure.update_layout(height=520, legend={"font": {"size": 12}})
     figure.update_xaxes(title="coordinate z₁")
     figure.update_yaxes(title="coordinate z₂")
     return square(figure, window, window)
 
 
-def _band(r, values, q):
+def _band(r: torch.Tensor, values: torch.Tensor, q: tuple[float, float]) -> torch.Tensor:
+    """Outline (2 T, 2) of the region between two quantiles of the values (T, n)."""
     low, high = torch.quantile(values, torch.tensor(q, dtype=values.dtype), dim=1)
     return torch.stack([torch.cat([r, r.flip(0)]), torch.cat([high, low.flip(0)])], dim=-1)
 
 
-def phase_figure(r, to_box, to_vertex, threshold, body="hyperbox"):
+def phase_figure(
+    r: torch.Tensor,
+    to_box: torch.Tensor,
+    to_vertex: torch.Tensor,
+    threshold: float,
+    body: str = "hyperbox",
+) -> go.Figure:
     r"""Distance to the hyperbox and to the nearest vertex against time, both on log scales.
 
     The lines are medians over the starts, the bands run from the 5 % to the 95 % quantile. The
@@ -263,7 +257,7 @@ def phase_figure(r, to_box, to_vertex, threshold, body="hyperbox"):
         distance = distance.clamp(min=floor / 10)
         color = CLASS_COLORS[kind]
         figure.add_trace(
-            _lines(
+            lines(
                 _band(r, distance, (0.05, 0.95)), fill="toself", line={"width": 0, "color": color},
                 opacity=0.25, hoverinfo="skip", showlegend=False,
             )
@@ -271,7 +265,7 @@ def phase_figure(r, to_box, to_vertex, threshold, body="hyperbox"):
         median = distance.median(dim=1).values
         dash = "solid" if kind == "virtual" else "dash"
         figure.add_trace(
-            _lines(
+            lines(
                 torch.stack([r, median], dim=-1), name=name,
                 line={"color": color, "width": 3, "dash": dash},
             )
@@ -279,11 +273,10 @@ def phase_figure(r, to_box, to_vertex, threshold, body="hyperbox"):
         below = (median <= threshold).nonzero()
         arrivals.append(r[below[0, 0]] if len(below) else torch.tensor(math.nan).to(r))
     line = torch.stack([r[[0, -1]], torch.full((2,), threshold).to(r)], dim=-1)
-    style = {"color": NEUTRAL, "width": 1, "dash": "dot"}
-    figure.add_trace(_lines(line, name="threshold", line=style, hoverinfo="skip"))
+    figure.add_trace(lines(line, name="threshold", hoverinfo="skip", **MARK))
     stars = torch.stack([torch.stack(arrivals), torch.full((2,), threshold).to(r)], dim=-1)
     marker = {"color": NEUTRAL, "symbol": "star", "size": 14}
-    figure.add_trace(_dots(stars, name="median arrival", marker=marker))
+    figure.add_trace(dots(stars, name="median arrival", marker=marker))
     figure.update_xaxes(type="log", title="time r", dtick=1)
     figure.update_yaxes(
         type="log",
@@ -295,74 +288,26 @@ def phase_figure(r, to_box, to_vertex, threshold, body="hyperbox"):
     return figure
 
 
-def endpoint_areas(r, counts, log=True):
-    r"""Number of starts in each endpoint class against time, stacked.
+def areas_in_time(r: torch.Tensor, counts: torch.Tensor) -> go.Figure:
+    r"""Figures 1.6 and 3.9: Number of starts in each endpoint class against time, stacked.
 
     Parameters
     ----------
     r : Tensor, shape (T,)
-        Times.
+        Times, positive.
     counts : Tensor, shape (T, 5)
-        Number of starts in each of :data:`memnb.minnorm.endpoints.CLASSES`; each row sums to their
-        total.
-    log : bool
-        Whether the axis of time is logarithmic.
+        As in :func:`memnb.figures.classes.endpoint_areas`. The axis spells out the last row.
 
     Returns
     -------
     plotly.graph_objects.Figure
     """
-    total = int(counts[-1].sum())
-    figure = go.Figure()
-    for name, column in zip(CLASSES, counts.T, strict=True):
-        figure.add_scatter(
-            x=compact(r), y=compact(column), name=name, mode="lines", stackgroup="all",
-            line={"color": CLASS_COLORS[name], "width": 1}, hovertemplate="%{y} at r = %{x:.3g}",
-        )  # fmt: skip
-    last = dict(zip(CLASSES, counts[-1].int().tolist(), strict=True))
-    ends = ", ".join(f"{count} {name}" for name, count in last.items() if count) or "none"
-    figure.update_xaxes(
-        title=f"time r<br>at r = {float(r[-1]):g}: {ends}", dtick=1 if log else None
-    )
-    figure.update_xaxes(type="log" if log else "linear")
-    figure.update_yaxes(title="number of starts", range=[0, max(total, 1)])
-    return figure
+    last = counts_text(dict(zip(CLASSES, counts[-1].tolist(), strict=True)))
+    title = f"time r<br>at r = {float(r[-1]):g}: {last}"
+    return endpoint_areas(r, counts, title, symbol="r", log_x=True)
 
 
-def fractions_figure(x, fractions, exact, x_title):
-    r"""Fractions of endpoint classes with error bars, and exact curves behind them.
-
-    Parameters
-    ----------
-    x : sequence of float, length T
-    fractions : dict
-        Class to (p, standard error), each of length T.
-    exact : dict
-        Class to exact probabilities, length T.
-    x_title : str
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-    """
-    figure = go.Figure()
-    for name, values in exact.items():
-        line = {"color": CLASS_COLORS[name], "width": 1.5}
-        figure.add_scatter(
-            x=compact(x), y=compact(values), mode="lines", name=f"{name}, exact", line=line
-        )
-    for name, (p, error) in fractions.items():
-        figure.add_scatter(
-            x=compact(x), y=compact(p), mode="markers", name=f"{name}, measured",
-            error_y={"array": compact(error), "thickness": 1.5},
-            marker={"color": CLASS_COLORS[name], "symbol": CLASS_SYMBOLS[name], "size": 9},
-        )  # fmt: skip
-    figure.update_xaxes(title=x_title)
-    figure.update_yaxes(title="fraction of starts", range=[-0.03, 1.03])
-    return figure
-
-
-def plane_figure(z, endpoints):
+def plane_figure(z: torch.Tensor, endpoints: Endpoints) -> go.Figure:
     r"""Points in their first two coordinates, one trace for each endpoint class.
 
     Parameters
@@ -376,44 +321,15 @@ def plane_figure(z, endpoints):
     -------
     plotly.graph_objects.Figure
     """
-    corners = torch.tensor([[0.0, 0.0], [1, 0], [1, 1], [0, 1], [0, 0]])
     style = {"color": NEUTRAL, "width": 1.5}
-    figure = go.Figure(_lines(corners, line=style, hoverinfo="skip", showlegend=False))
+    figure = go.Figure(lines(SQUARE, line=style, hoverinfo="skip", showlegend=False))
     for index, (name, count) in enumerate(endpoints.counts().items()):
-        marker = {
-            "color": CLASS_COLORS[name], "symbol": CLASS_SYMBOLS[name], "size": 8, "opacity": 0.75,
-        }  # fmt: skip
+        marker = class_marker(name, opacity=0.75)
         chosen = z[endpoints.labels == index]
         figure.add_trace(
-            _dots(chosen, name=f"{name}: {count}", marker=marker, hoverinfo="skip", showlegend=True)
+            dots(chosen, name=f"{name}: {count}", marker=marker, hoverinfo="skip", showlegend=True)
         )
     figure.update_layout(height=520)
     figure.update_xaxes(title="coordinate z₁")
     figure.update_yaxes(title="coordinate z₂")
     return square(figure, (-3, 3.5), (-3, 3.5))
-
-
-def comparison_figure(fractions):
-    r"""Fractions of endpoint classes of several denoisers as bars side by side.
-
-    Parameters
-    ----------
-    fractions : dict
-        Denoiser name to what :meth:`memnb.minnorm.endpoints.Endpoints.fractions` returns.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-    """
-    patterns = ("", "/", ".", "x")
-    figure = go.Figure()
-    for (name, classes), pattern in zip(fractions.items(), patterns, strict=False):
-        p, error = zip(*(classes[c] for c in CLASSES), strict=True)
-        figure.add_bar(
-            x=list(CLASSES), y=p, name=name, error_y={"array": error},
-            marker={"color": [CLASS_COLORS[c] for c in CLASSES], "pattern": {"shape": pattern}},
-        )  # fmt: skip
-    figure.update_layout(barmode="group")
-    figure.update_xaxes(title="endpoint class")
-    figure.update_yaxes(title="fraction of starts", range=[0, 1.05])
-    return figure

@@ -1,18 +1,33 @@
-r"""Figures of the chapter on simplex data.
+r"""Chapter 3: figures on simplex data.
 
 Every function is pure, as in :mod:`memnb.figures.score_flow`. In pictures of the plane the
 background is colored by where a start ends: shades of the training color for training points,
 shades of the virtual color for other attractors.
 """
 
-import math
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 import torch
 
-from memnb.figures.score_flow import NEUTRAL, _circles, _dots, _field_traces, _joined, _lines
-from memnb.figures.style import CLASS_COLORS, CLASS_SYMBOLS, PALETTE, compact, square
+from memnb.figures.curves import dots, joined, lines
+from memnb.figures.planes import arrows, circles
+from memnb.figures.style import (
+    ARROW_ON_SHADE,
+    DASHES,
+    INK_ON_SHADE,
+    MARK,
+    PALETTE,
+    SERIES,
+    SYMBOLS,
+    TRAINING_SHADES,
+    UNDECIDED_SHADE,
+    VIRTUAL_SHADES,
+    class_marker,
+    compact,
+    square,
+)
 
 __all__ = [
     "UNDECIDED",
@@ -22,20 +37,17 @@ __all__ = [
     "stable_sums_figure",
 ]
 
-# Pale enough for dark arrows on them, in light and in dark mode
-TRAINING_SHADES = ("#F0B184", "#FBDFCA", "#D8935F", "#F6CBA9", "#C98350")
-VIRTUAL_SHADES = ("#86BCDD", "#C9E3F3", "#5C9FC9", "#A6D0EA", "#3F88B7", "#74B3DA")
 UNDECIDED = 0  # codes of a basin: 0, then the training points, then the virtual points
 N_SHADES = len(TRAINING_SHADES)
 
 
-def _basin_colors():
-    colors = ("#C8C8C8", *TRAINING_SHADES, *VIRTUAL_SHADES)
+def _basin_colors() -> list[list[float | str]]:
+    colors = (UNDECIDED_SHADE, *TRAINING_SHADES, *VIRTUAL_SHADES)
     edges = np.linspace(0, 1, len(colors) + 1)
     return [[float(e), c] for i, c in enumerate(colors) for e in (edges[i], edges[i + 1])]
 
 
-def _codes(basins, is_training):
+def _codes(basins: torch.Tensor, is_training: torch.Tensor) -> np.ndarray:
     """Color codes: 0 undecided, 1 to 5 training points, 6 to 11 virtual points, repeated."""
     code = torch.zeros(len(is_training) + 1, dtype=torch.long)
     n_training = n_virtual = 0
@@ -48,7 +60,16 @@ def _codes(basins, is_training):
     return code[basins].numpy().astype(np.uint8)
 
 
-def basin_figure(denoiser, ticks, basins, attractors, is_training, points, rho, n_arrows=10):
+def basin_figure(
+    denoiser: Callable[[torch.Tensor], torch.Tensor],
+    ticks: tuple[torch.Tensor, torch.Tensor],
+    basins: torch.Tensor,
+    attractors: torch.Tensor,
+    is_training: torch.Tensor,
+    points: torch.Tensor,
+    rho: float,
+    n_arrows: int = 10,
+) -> go.Figure:
     r"""A plane with the vector field :math:`h(y) - y` over the basins of its attractors.
 
     Parameters
@@ -84,40 +105,34 @@ def basin_figure(denoiser, ticks, basins, attractors, is_training, points, rho, 
         )
     )  # fmt: skip
     window = (float(x[0]), float(x[-1]))
-    shift = float(y[0] - x[0])  # the window is a square
-
-    def velocity(grid):
-        moved = grid + torch.tensor([0.0, shift]).to(grid)
-        return denoiser(moved) - moved
-
-    for trace in _field_traces(velocity, window, n_arrows):
-        trace.y = compact(np.asarray(trace.y) + shift)
-        dark = "rgba(60,60,60,0.75)"
-        trace.update(line={"color": dark}) if trace.mode == "lines" else None
-        trace.update(marker={"color": dark}) if trace.mode == "markers" else None
-        trace.showlegend = False  # dark on the dark page
-        figure.add_trace(trace)
+    heights = (float(y[0]), float(y[-1]))
+    # The legend leaves out the dark arrows, which could not be read on a dark page.
+    figure.add_traces(
+        arrows(
+            lambda at: denoiser(at) - at, window, heights, n_arrows,
+            color=ARROW_ON_SHADE, legend=False,
+        )
+    )  # fmt: skip
     figure.add_trace(
-        _lines(
-            _joined(_circles(points, rho)), hoverinfo="skip", showlegend=False,
-            line={"color": "#222222", "width": 1.5, "dash": "dot"},
+        lines(
+            joined(circles(points, rho)), hoverinfo="skip", showlegend=False,
+            line={"color": INK_ON_SHADE, "width": 1.5, "dash": "dot"},
         )
     )  # fmt: skip
     kinds = (("training", "training point"), ("virtual", "stable, not in the data"))
     for kind, text in kinds:
         chosen = attractors[is_training == (kind == "training")]
-        marker = {
-            "color": CLASS_COLORS[kind], "symbol": CLASS_SYMBOLS[kind], "size": 14,
-            "line": {"width": 2, "color": "white"},
-        }  # fmt: skip
-        figure.add_trace(_dots(chosen, name=text, marker=marker, showlegend=True))
+        marker = class_marker(kind, 14, line={"width": 2, "color": "white"})
+        figure.add_trace(dots(chosen, name=text, marker=marker, showlegend=True))
     figure.update_layout(height=560, legend={"font": {"size": 12}})
     figure.update_xaxes(title="y₁", showgrid=False)
     figure.update_yaxes(title="y₂", showgrid=False)
-    return square(figure, window, (float(y[0]), float(y[-1])))
+    return square(figure, window, heights)
 
 
-def stable_sums_figure(angles, shares, limit):
+def stable_sums_figure(
+    angles: Sequence[float], shares: Mapping[int, Sequence[float]], limit: float
+) -> go.Figure:
     r"""Share of the sums of each size that are stable, against the angle.
 
     Parameters
@@ -134,23 +149,18 @@ def stable_sums_figure(angles, shares, limit):
     plotly.graph_objects.Figure
     """
     figure = go.Figure()
-    colors = [PALETTE[name] for name in ("blue", "orange", "green", "pink", "amber")]
-    dashes = ("solid", "dash", "dot", "dashdot", "longdash")
-    for (size, share), color, dash in zip(shares.items(), colors, dashes, strict=False):
+    for (size, share), color, dash in zip(shares.items(), SERIES, DASHES, strict=False):
         figure.add_scatter(
             x=compact(angles), y=compact(share), mode="lines", name=f"sums of {size}",
             line={"color": color, "width": 3, "dash": dash},
         )  # fmt: skip
-    figure.add_vline(
-        x=limit, line={"color": NEUTRAL, "width": 1, "dash": "dot"}, annotation_text="widest",
-        annotation_position="top left",
-    )  # fmt: skip
+    figure.add_vline(x=limit, annotation_text="widest", annotation_position="top left", **MARK)
     figure.update_xaxes(title="angle between the edges, degrees")
     figure.update_yaxes(title="share that is stable", range=[-0.03, 1.03])
     return figure
 
 
-def deviation_figure(angles, curves):
+def deviation_figure(angles: Sequence[float], curves: Mapping[str, Sequence[float]]) -> go.Figure:
     r"""How far the probability flow is from the closed form of orthogonal data.
 
     Parameters
@@ -165,10 +175,7 @@ def deviation_figure(angles, curves):
     plotly.graph_objects.Figure
     """
     figure = go.Figure()
-    colors = [PALETTE[name] for name in ("blue", "orange", "green")]
-    for (name, values), color, symbol in zip(
-        curves.items(), colors, ("circle", "diamond", "square"), strict=False
-    ):
+    for (name, values), color, symbol in zip(curves.items(), SERIES, SYMBOLS, strict=False):
         figure.add_scatter(
             x=compact(angles), y=compact(values), mode="lines+markers", name=name,
             line={"color": color, "width": 2}, marker={"symbol": symbol, "size": 8},
@@ -178,7 +185,7 @@ def deviation_figure(angles, curves):
     return figure
 
 
-def saving_figure(rho, saving, marks):
+def saving_figure(rho: torch.Tensor, saving: torch.Tensor, marks: Mapping[str, float]) -> go.Figure:
     r"""What the cheapest network saves against a closed form, against the ball radius.
 
     Parameters
@@ -201,10 +208,7 @@ def saving_figure(rho, saving, marks):
         )
     )  # fmt: skip
     for label, value in marks.items():
-        figure.add_vline(
-            x=value, line={"color": NEUTRAL, "width": 1, "dash": "dot"}, annotation_text=label,
-            annotation_position="top left",
-        )  # fmt: skip
+        figure.add_vline(x=value, annotation_text=label, annotation_position="top left", **MARK)
     figure.update_xaxes(title="ball radius ρ / R")
-    figure.update_yaxes(title="saving, % of the closed form's cost", range=[-0.5, math.ceil(10)])
+    figure.update_yaxes(title="saving, % of the closed form's cost", range=[-0.5, 10])
     return figure

@@ -5,6 +5,9 @@ each endpoint class also has its own marker symbol. Figures are shown with :func
 with :func:`table`, see :mod:`memnb.figures.display` and :mod:`memnb.figures.tables`.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 import plotly.io as pio
@@ -17,15 +20,29 @@ from memnb.figures.tables import table
 from memnb.minnorm.endpoints import CLASSES
 
 __all__ = [
+    "ARROW",
+    "ARROW_ON_SHADE",
+    "BAND",
     "CLASS_COLORS",
     "CLASS_SYMBOLS",
+    "DASHES",
+    "MARK",
+    "NEUTRAL",
     "PALETTE",
+    "SERIES",
+    "SYMBOLS",
+    "TRAINING_SHADES",
+    "UNDECIDED_SHADE",
+    "VIRTUAL_SHADES",
+    "class_marker",
     "compact",
     "is_static",
+    "legend_below",
     "setup",
     "show",
     "square",
     "table",
+    "with_note",
 ]
 
 PALETTE = {
@@ -41,10 +58,32 @@ _BY_CLASS = ("orange", "blue", "green", "amber", "gray")
 CLASS_COLORS = {c: PALETTE[name] for c, name in zip(CLASSES, _BY_CLASS, strict=True)}
 CLASS_SYMBOLS = dict(zip(CLASSES, ("circle", "diamond", "square", "triangle-up", "x"), strict=True))
 
-_AXIS = {"showline": True, "ticks": "outside", "zeroline": False, "automargin": True}
+# The looks of curves, one after another
+SERIES = tuple(PALETTE[name] for name in ("blue", "orange", "green", "pink", "amber", "sky"))
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x")
+
+NEUTRAL = "#888888"  # for what the curves are compared with; legible on white and on black
+BAND = "rgba(128,128,128,0.18)"
+GRID = "rgba(128,128,128,0.25)"
+ARROW = "rgba(136,136,136,0.7)"
+MARK = {"line": {"color": NEUTRAL, "width": 1, "dash": "dot"}}  # a line at a value of interest
+
+# Basins are pale enough for dark arrows on them, in light and in dark mode.
+ARROW_ON_SHADE = "rgba(60,60,60,0.75)"
+INK_ON_SHADE = "#222222"
+UNDECIDED_SHADE = "#C8C8C8"
+TRAINING_SHADES = ("#F0B184", "#FBDFCA", "#D8935F", "#F6CBA9", "#C98350")
+VIRTUAL_SHADES = ("#86BCDD", "#C9E3F3", "#5C9FC9", "#A6D0EA", "#3F88B7", "#74B3DA")
+GAP_SHADE = "#8c8c8c"  # between small images
+
+_AXIS = {
+    "showline": True, "ticks": "outside", "zeroline": False, "automargin": True,
+    "gridcolor": GRID, "linecolor": NEUTRAL,
+}  # fmt: skip
 
 
-def _template():
+def _template() -> go.layout.Template:
     layout = go.Layout(
         colorway=list(PALETTE.values()),
         font={"family": "system-ui, sans-serif", "size": 14},
@@ -53,8 +92,8 @@ def _template():
         height=420,
         margin={"l": 60, "r": 20, "t": 50, "b": 50},
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        xaxis={**_AXIS, "gridcolor": "rgba(128,128,128,0.25)", "linecolor": "#888888"},
-        yaxis={**_AXIS, "gridcolor": "rgba(128,128,128,0.25)", "linecolor": "#888888"},
+        xaxis=_AXIS,
+        yaxis=_AXIS,
         hovermode="closest",
     )
     return go.layout.Template(layout=layout)
@@ -74,7 +113,7 @@ def setup() -> None:
         display({"text/html": offline_scripts(), "text/plain": ""}, raw=True)
 
 
-def compact(values):
+def compact(values: Any) -> np.ndarray:
     """Array or tensor as float32, which halves the bytes that a page has to carry.
 
     Parameters
@@ -90,8 +129,42 @@ def compact(values):
     return np.asarray(values, dtype=np.float32)
 
 
-def square(figure, x_range, y_range):
+def class_marker(name: str, size: float = 8, **more: Any) -> dict[str, Any]:
+    """Marker of an endpoint class: its color and its symbol.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`memnb.minnorm.endpoints.CLASSES`.
+    size : float
+    **more
+        Other properties of the marker.
+
+    Returns
+    -------
+    dict
+    """
+    return {"color": CLASS_COLORS[name], "symbol": CLASS_SYMBOLS[name], "size": size, **more}
+
+
+def square(figure: go.Figure, x_range: Sequence[float], y_range: Sequence[float]) -> go.Figure:
     """Give both axes of a plane the same scale and fixed ranges; returns the figure."""
     figure.update_xaxes(range=list(x_range), constrain="domain")
     figure.update_yaxes(range=list(y_range), scaleanchor="x", scaleratio=1, constrain="domain")
     return figure
+
+
+def legend_below(figure: go.Figure) -> go.Figure:
+    """Put the legend under the axes, because titles of panels take the place above them."""
+    return figure.update_layout(
+        legend={"yref": "container", "y": 0, "yanchor": "bottom", "font": {"size": 12}},
+        margin={"t": 60, "b": 120},
+        height=480,
+    )
+
+
+def with_note(figure: go.Figure, text: str) -> go.Figure:
+    """Put a note in the middle of a figure, for combinations that do not exist; returns it."""
+    return figure.add_annotation(
+        text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"size": 16}
+    )

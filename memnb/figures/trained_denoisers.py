@@ -1,25 +1,28 @@
-r"""Figures of the chapter on trained networks.
+r"""Chapter 4: figures on trained networks.
 
 Every function is pure, as in :mod:`memnb.figures.score_flow`. Trained networks have solid lines and
 plain bars, exact denoisers dashed lines and hatched bars.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import plotly.graph_objects as go
 import torch
 from plotly.subplots import make_subplots
 
-from memnb.figures.style import CLASS_COLORS, CLASS_SYMBOLS, PALETTE, compact
+from memnb.figures.style import CLASS_COLORS, CLASS_SYMBOLS, MARK, PALETTE, compact
 from memnb.minnorm.endpoints import CLASSES, standard_error
 
 __all__ = [
     "METHOD_COLORS",
     "against_n_figure",
     "distance_figure",
-    "levels_figure",
+    "level_ticks_figure",
     "methods_figure",
     "rays_figure",
     "residual_cost_figure",
-    "stable_sums_figure",
+    "stable_sums_bars",
     "training_figure",
 ]
 
@@ -35,7 +38,7 @@ KINDS = {"rays": ("blue", "circle"), "faces": ("green", "square"), "random": ("o
 SHOWN = ("training", "virtual", "boundary")  # the other classes share one curve
 
 
-def _two_panels(titles, **options):
+def _two_panels(titles: Sequence[str], **options: Any) -> go.Figure:
     figure = make_subplots(rows=1, cols=2, subplot_titles=titles, **options)
     figure.update_layout(
         legend={"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"},
@@ -45,7 +48,7 @@ def _two_panels(titles, **options):
     return figure
 
 
-def training_figure(history, closed_form):
+def training_figure(history: torch.Tensor, closed_form: float) -> go.Figure:
     r"""Residual and cost of the first network during training.
 
     Parameters
@@ -77,7 +80,9 @@ def training_figure(history, closed_form):
     return figure
 
 
-def rays_figure(t, curves):
+def rays_figure(
+    t: torch.Tensor, curves: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
+) -> go.Figure:
     r"""Denoisers along lines through training points.
 
     Parameters
@@ -110,7 +115,7 @@ def rays_figure(t, curves):
     return figure
 
 
-def distance_figure(counts, distance):
+def distance_figure(counts: Sequence[int], distance: torch.Tensor) -> go.Figure:
     r"""Distance of trained networks to the closed form against the number of samples.
 
     Parameters
@@ -140,7 +145,7 @@ def distance_figure(counts, distance):
     return figure
 
 
-def stable_sums_figure(shares):
+def stable_sums_bars(shares: Mapping[str, Sequence[float]]) -> go.Figure:
     r"""Share of stable sums by their order.
 
     Parameters
@@ -166,7 +171,11 @@ def stable_sums_figure(shares):
     return figure
 
 
-def against_n_figure(counts, panels, n_starts):
+def against_n_figure(
+    counts: Sequence[int],
+    panels: Mapping[str, tuple[Sequence[Any], Sequence[Any]]],
+    n_starts: int,
+) -> go.Figure:
     r"""Fractions of endpoint classes against the number of training points, with error bars.
 
     Parameters
@@ -187,8 +196,8 @@ def against_n_figure(counts, panels, n_starts):
     for column, pair in enumerate(panels.values(), 1):
         for name, series, dash in zip(("trained", "exact"), pair, ("solid", "dash"), strict=True):
             for kind in (*SHOWN, "other"):
-                told = [_told(fractions, kind, n_starts) for fractions in series]
-                p, error = zip(*told, strict=True)
+                pairs = [_fraction(fractions, kind, n_starts) for fractions in series]
+                p, error = zip(*pairs, strict=True)
                 color = CLASS_COLORS.get(kind, PALETTE["gray"])
                 symbol = CLASS_SYMBOLS.get(kind, "x")
                 figure.add_scatter(
@@ -204,14 +213,17 @@ def against_n_figure(counts, panels, n_starts):
     return figure.update_layout(height=500, margin={"b": 160})
 
 
-def _told(fractions, kind, n_starts):
+def _fraction(
+    fractions: Mapping[str, tuple[float, float]], kind: str, n_starts: int
+) -> tuple[float, float]:
+    """A class's fraction and its error; "other" is what is in none of the three shown."""
     if kind in fractions:
         return fractions[kind]
     p = fractions["interior"][0] + fractions["outside"][0]
     return p, standard_error(p, n_starts)
 
 
-def methods_figure(panels):
+def methods_figure(panels: Mapping[str, Mapping[str, Any]]) -> go.Figure:
     r"""Endpoint classes of several training methods and both flows.
 
     Parameters
@@ -239,7 +251,9 @@ def methods_figure(panels):
     return figure.update_layout(height=480, margin={"b": 150})
 
 
-def residual_cost_figure(points):
+def residual_cost_figure(
+    points: Mapping[str, tuple[torch.Tensor, torch.Tensor]],
+) -> go.Figure:
     r"""Residual against cost of every trained network at low noise.
 
     Parameters
@@ -259,7 +273,7 @@ def residual_cost_figure(points):
             marker={"color": PALETTE[METHOD_COLORS[method]], "symbol": METHOD_SYMBOLS[method],
                     "size": 8, "opacity": 0.8},
         )  # fmt: skip
-    figure.add_vline(x=1, line={"dash": "dot", "color": "#888888"})
+    figure.add_vline(x=1, **MARK)
     ticks = [0.5, 1, 2, 4, 8, 16]
     figure.update_xaxes(title="cost / cost of the closed form", type="log", tickvals=ticks)
     figure.update_yaxes(
@@ -268,7 +282,7 @@ def residual_cost_figure(points):
     return figure
 
 
-def levels_figure(levels, low):
+def level_ticks_figure(levels: Mapping[str, torch.Tensor], low: float) -> go.Figure:
     r"""Where noise levels lie, for several ways to choose them.
 
     Parameters

@@ -1,17 +1,31 @@
-r"""Figures of the chapter on the U-Net transition.
+r"""Chapter 6: figures on the U-Net transition.
 
 Every function is pure, as in :mod:`memnb.figures.score_flow`. Small images are tiles of one heatmap
 of bytes, which keeps a page light; the value 255 marks the gaps between them.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
+import torch
 from plotly.subplots import make_subplots
 
-from memnb.figures.score_flow import NEUTRAL
-from memnb.figures.style import CLASS_COLORS, CLASS_SYMBOLS, PALETTE, compact
+from memnb.figures.curves import Curve, curves_figure
+from memnb.figures.style import (
+    CLASS_COLORS,
+    CLASS_SYMBOLS,
+    GAP_SHADE,
+    MARK,
+    PALETTE,
+    SERIES,
+    compact,
+)
+from memnb.unet.diffusion import DiffusionSchedule
 
 __all__ = [
+    "Curve",
     "agreement_figure",
     "bars_figure",
     "curves_figure",
@@ -23,14 +37,12 @@ __all__ = [
 ]
 
 GAP = 255  # code of the space between two images
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
-SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x")
-SERIES = tuple(PALETTE[name] for name in ("orange", "blue", "green", "pink", "amber", "sky"))
 MEMORIZED = (CLASS_COLORS["training"], CLASS_SYMBOLS["training"])
 NEW = (CLASS_COLORS["virtual"], CLASS_SYMBOLS["virtual"])
+Pair = tuple[Sequence[float], Sequence[float]]
 
 
-def tiles(rows):
+def tiles(rows: Sequence[torch.Tensor]) -> np.ndarray:
     """Rows of images as one array of bytes.
 
     Parameters
@@ -53,9 +65,9 @@ def tiles(rows):
     return sheet[::-1]
 
 
-def _sheet(rows, labels):
+def _sheet(rows: Sequence[torch.Tensor], labels: Sequence[str]) -> go.Figure:
     z = tiles(rows)
-    scale = [[0, "#000000"], [250 / 255, "#ffffff"], [251 / 255, "#8c8c8c"], [1, "#8c8c8c"]]
+    scale = [[0, "black"], [250 / 255, "white"], [251 / 255, GAP_SHADE], [1, GAP_SHADE]]
     side = rows[0].shape[-1]
     figure = go.Figure(
         go.Heatmap(z=z, zmin=0, zmax=255, colorscale=scale, showscale=False, hoverinfo="skip")
@@ -72,7 +84,12 @@ def _sheet(rows, labels):
     return figure
 
 
-def gallery_figure(rows, labels, memorized=None, note=""):
+def gallery_figure(
+    rows: Sequence[torch.Tensor],
+    labels: Sequence[str],
+    memorized: torch.Tensor | None = None,
+    note: str = "",
+) -> go.Figure:
     r"""Images in rows, and under each column whether its image is a copy.
 
     Parameters
@@ -108,54 +125,9 @@ def gallery_figure(rows, labels, memorized=None, note=""):
     return figure
 
 
-def curves_figure(curves, x_title, y_title, log_x=True, y_range=None, level=None):
-    r"""Named curves with error bars.
-
-    Parameters
-    ----------
-    curves : dict
-        Name to (x, y) or (x, y, error); at most five. A name may end in ``"|null"``, which is
-        dropped and draws the curve gray and dotted.
-    x_title, y_title : str
-    log_x : bool
-    y_range : pair of float, optional
-    level : float, optional
-        A horizontal line.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-    """
-    figure = go.Figure()
-    number = 0
-    for name, (x, y, *error) in curves.items():
-        null = name.endswith("|null")
-        color = NEUTRAL if null else SERIES[number]
-        dash = "dot" if null else DASHES[number % len(DASHES)]
-        symbol = "line-ns-open" if null else SYMBOLS[number % len(SYMBOLS)]
-        number += not null
-        bars = {"type": "data", "array": compact(error[0]), "thickness": 1.2} if error else None
-        figure.add_scatter(
-            x=compact(x), y=compact(y), error_y=bars, mode="lines+markers",
-            name=name.removesuffix("|null"), line={"color": color, "width": 2.5, "dash": dash},
-            marker={"symbol": symbol, "size": 8},
-        )  # fmt: skip
-    if level is not None:
-        figure.add_hline(y=level, line={"color": NEUTRAL, "width": 1, "dash": "dot"})
-    figure.update_xaxes(title=x_title, type="log" if log_x else "linear")
-    if log_x:
-        figure.update_xaxes(dtick=1 if _decades(curves) > 1 else "D2")
-    figure.update_yaxes(title=y_title, range=None if y_range is None else list(y_range))
-    return figure
-
-
-def _decades(curves):
-    low = min(float(min(x)) for x, *_ in curves.values())
-    high = max(float(max(x)) for x, *_ in curves.values())
-    return np.log10(high / low)
-
-
-def sweep_figure(thresholds, shares, null):
+def sweep_figure(
+    thresholds: torch.Tensor, shares: Mapping[str, torch.Tensor], null: torch.Tensor
+) -> go.Figure:
     r"""Share of images that count as copies, against the threshold.
 
     Parameters
@@ -170,21 +142,22 @@ def sweep_figure(thresholds, shares, null):
     -------
     plotly.graph_objects.Figure
     """
-    curves = {name: (thresholds, y) for name, y in shares.items()}
-    curves["held-out images|null"] = (thresholds, null)
-    figure = curves_figure(
-        curves, "threshold θ on d₁ / d₂", "share that counts as copies", False, (-0.03, 1.03)
-    )
-    for trace in figure.data:
-        trace.mode = "lines"
-    figure.add_vline(
-        x=1 / 3, line={"color": NEUTRAL, "width": 1, "dash": "dot"}, annotation_text="1/3",
-        annotation_position="top right",
+    curves = {name: Curve(thresholds, y, mode="lines") for name, y in shares.items()}
+    curves["held-out images"] = Curve(thresholds, null, mode="lines", reference=True)
+    return curves_figure(
+        {"": curves}, "threshold θ on d₁ / d₂", "share that counts as copies",
+        log_x=False, y_range=(-0.03, 1.03), marks={"": {"1/3": 1 / 3}},
     )  # fmt: skip
-    return figure
 
 
-def agreement_figure(n, paired, shuffled, nearest, linear, beyond):
+def agreement_figure(
+    n: Sequence[int],
+    paired: Pair,
+    shuffled: Pair,
+    nearest: Pair,
+    linear: Pair,
+    beyond: Pair,
+) -> go.Figure:
     r"""Similarity of the images that two networks make from the same noise.
 
     Parameters
@@ -200,16 +173,18 @@ def agreement_figure(n, paired, shuffled, nearest, linear, beyond):
     plotly.graph_objects.Figure
     """
     curves = {
-        "two networks, same noise": (n, *paired),
-        "with the nearest training image": (n, *nearest),
-        "two linear denoisers, same noise": (n, *linear),
-        "two networks less linear": (n, *beyond),
-        "two networks, shuffled|null": (n, *shuffled),
+        "two networks, same noise": Curve(n, *paired),
+        "with the nearest training image": Curve(n, *nearest),
+        "two linear denoisers, same noise": Curve(n, *linear),
+        "two networks less linear": Curve(n, *beyond),
+        "two networks, shuffled": Curve(n, *shuffled, reference=True),
     }
-    return curves_figure(curves, "training images n", "similarity (cosine)", y_range=(0, 1.03))
+    return curves_figure(
+        {"": curves}, "training images n", "similarity (cosine)", y_range=(0, 1.03)
+    )
 
 
-def transition_figure(panels):
+def transition_figure(panels: Mapping[str, Mapping[str, Any]]) -> go.Figure:
     r"""P(Δ > 0) and the scaled E_OG and E_TG against n, side by side for several generators.
 
     Parameters
@@ -227,9 +202,9 @@ def transition_figure(panels):
         horizontal_spacing=0.04,
     )  # fmt: skip
     looks = (
-        ("p", "P(Δ > 0)", SERIES[1], "circle", "solid"),
-        ("e_og", "scaled E_OG", SERIES[0], "diamond", "solid"),
-        ("e_tg", "scaled E_TG", SERIES[2], "square", "dash"),
+        ("p", "P(Δ > 0)", PALETTE["blue"], "circle", "solid"),
+        ("e_og", "scaled E_OG", PALETTE["orange"], "diamond", "solid"),
+        ("e_tg", "scaled E_TG", PALETTE["green"], "square", "dash"),
     )
     for column, panel in enumerate(panels.values(), 1):
         for key, name, color, symbol, dash in looks:
@@ -241,16 +216,14 @@ def transition_figure(panels):
                 line={"color": color, "width": 2.5, "dash": dash},
                 marker={"symbol": symbol, "size": 8},
             )  # fmt: skip
-        figure.add_hline(
-            y=0.5, line={"color": NEUTRAL, "width": 1, "dash": "dot"}, row=1, col=column
-        )
+        figure.add_hline(y=0.5, row=1, col=column, **MARK)
     figure.update_xaxes(type="log", title="n", dtick=1)
     figure.update_yaxes(title="P(Δ > 0), scaled E", col=1)
     figure.update_layout(legend={"y": 1.12})
     return figure
 
 
-def schedule_figure(schedules):
+def schedule_figure(schedules: Sequence[DiffusionSchedule]) -> go.Figure:
     r"""How much of the image is left in step t: :math:`\sqrt{\bar\alpha_t}` against t / T.
 
     Parameters
@@ -263,18 +236,17 @@ def schedule_figure(schedules):
     plotly.graph_objects.Figure
     """
     curves = {
-        f"{s.name}, T = {s.n_steps}": (
-            np.arange(s.n_steps + 1) / s.n_steps, s.alpha_bars.sqrt()
+        f"{s.name}, T = {s.n_steps}": Curve(
+            np.arange(s.n_steps + 1) / s.n_steps, s.alpha_bars.sqrt(), mode="lines"
         )
         for s in schedules
-    }  # fmt: skip
-    figure = curves_figure(curves, "step t / T", "share of the image, √ᾱ", False, (-0.03, 1.05))
-    for trace in figure.data:
-        trace.mode = "lines"
-    return figure
+    }
+    return curves_figure(
+        {"": curves}, "step t / T", "share of the image, √ᾱ", log_x=False, y_range=(-0.03, 1.05)
+    )
 
 
-def resolution_figure(shifts, exact, grid):
+def resolution_figure(shifts: torch.Tensor, exact: torch.Tensor, grid: torch.Tensor) -> go.Figure:
     r"""The distance of two sets of images, shifted together in brightness.
 
     Parameters
@@ -289,13 +261,15 @@ def resolution_figure(shifts, exact, grid):
     plotly.graph_objects.Figure
     """
     curves = {"closed form": (shifts, exact), "sum over 16 points": (shifts, grid)}
-    figure = curves_figure(curves, "added to every pixel", "distance E", False)
+    figure = curves_figure({"": curves}, "added to every pixel", "distance E", log_x=False)
     figure.update_traces(marker={"size": 5})
     figure.update_yaxes(rangemode="tozero")
     return figure
 
 
-def bars_figure(names, groups, y_title):
+def bars_figure(
+    names: Sequence[str], groups: Mapping[str, Sequence[float]], y_title: str
+) -> go.Figure:
     r"""Grouped bars.
 
     Parameters
