@@ -57,7 +57,13 @@ class Curve:
 
     @classmethod
     def of(cls, value: "Curve | Sequence[Any]", name: str) -> "Curve":
-        """A curve as it is, or one from ``(x, y)`` or ``(x, y, error)``; ``name`` is for errors."""
+        """A curve as it is, or one from ``(x, y)`` or ``(x, y, error)``; ``name`` is for errors.
+
+        Raises
+        ------
+        TypeError
+            If it is none of these.
+        """
         if isinstance(value, cls):
             return value
         if not isinstance(value, tuple | list) or len(value) not in (2, 3):
