@@ -12,7 +12,8 @@ import torch
 from plotly.subplots import make_subplots
 
 from memnb.figures.style import CLASS_COLORS, CLASS_SYMBOLS, MARK, PALETTE, compact
-from memnb.minnorm.endpoints import CLASSES, standard_error
+from memnb.minnorm.endpoints import CLASSES
+from memnb.stats import fraction_error
 
 __all__ = [
     "METHOD_COLORS",
@@ -220,7 +221,7 @@ def _fraction(
     if kind in fractions:
         return fractions[kind]
     p = fractions["interior"][0] + fractions["outside"][0]
-    return p, standard_error(p, n_starts)
+    return p, fraction_error(p, n_starts)
 
 
 def methods_figure(panels: Mapping[str, Mapping[str, Any]]) -> go.Figure:

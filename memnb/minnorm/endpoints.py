@@ -1,4 +1,6 @@
-r"""Where a flow ended: at a training point, at a virtual point, or on the hyperbox between.
+r"""Chapters 1 to 4: where a flow ended.
+
+At a training point, at a virtual point, or on the hyperbox between, or nowhere near it.
 
 For orthogonal data the hyperbox :math:`B` is a cell complex: vertices lie in its boundary
 :math:`\partial B`, the boundary lies in :math:`B`, and :math:`B` lies in :math:`\mathbb{R}^d`. An
@@ -25,8 +27,9 @@ them, stable or not) as vertices, the proper faces of the simplex as boundary an
 interior. For the equilateral triangle the sums are those about the centroid: one for each vertex,
 and the virtual points are the reflected vertices (two of them) and the centroid itself (none or all
 three). Distances are in L2. The nearest sum is found among all of them for up to 12 edges, and by
-rounding oblique coordinates beyond. The distance to the simplex is a nonnegative least-squares
-problem.
+rounding oblique coordinates beyond. Inside the simplex the distance to its boundary is that to the
+nearest facet; outside, the distance to the simplex is a nonnegative least-squares problem, solved
+for those points only whose class depends on it.
 
 References
 ----------
@@ -34,32 +37,24 @@ Zeno et al., *When Diffusion Models Memorize*, ICML 2025, arXiv:2506.19031, Sect
 0.2). The order of precedence is this project's.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
+from memnb.stats import wilson
 from memnb.streams import stream
-from memnb.validation import NORMS, check_choice, check_integer, check_real
+from memnb.validation import NORMS, check_choice, check_integer, check_points, check_real
 
-from .data import TrainingSet
+from .geometry import TrainingSet, check_training_set
 
-__all__ = ["CLASSES", "Endpoints", "classify", "count_endpoints", "standard_error"]
+__all__ = ["CLASSES", "Endpoints", "classify", "count_endpoints"]
 
 MAX_LISTED = 12  # edges; beyond that there are too many sums to list
+LISTED_AT_ONCE = 2**22  # distances from points to sums in memory at a time
 CLASSES = ("training", "virtual", "boundary", "interior", "outside")
-
-
-def standard_error(p, n):
-    r"""Half-width of the one-sigma Wilson interval of a fraction p of n points.
-
-    It is :math:`\sqrt{p(1-p)/n + 1/(4n^2)} / (1 + 1/n)`, which stays positive at p = 0 and p = 1.
-
-    Examples
-    --------
-    >>> round(standard_error(0.5, 100), 3), standard_error(0.0, 100) > 0
-    (0.05, True)
-    """
-    return (p * (1 - p) / n + 0.25 / n**2) ** 0.5 / (1 + 1 / n)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,33 +75,38 @@ class Endpoints:
     on: torch.Tensor
     distance: torch.Tensor
 
-    def counts(self) -> dict:
+    def counts(self) -> dict[str, int]:
         """Number of points in each class, a dict in the order of :data:`CLASSES`."""
         counts = torch.bincount(self.labels.flatten(), minlength=len(CLASSES))
         return dict(zip(CLASSES, counts.tolist(), strict=True))
 
-    def fractions(self) -> dict:
+    def fractions(self) -> dict[str, tuple[float, float]]:
         r"""Fraction of points in each class with its standard error.
 
         Returns
         -------
         dict
-            Maps a class to ``(p, se)``, see :func:`standard_error`.
+            Maps a class to ``(p, se)``, see :func:`memnb.stats.wilson`.
+
+        Raises
+        ------
+        ValueError
+            If there are no points.
         """
         n = self.labels.numel()
-        result = {}
-        for name, count in self.counts().items():
-            p = count / n
-            result[name] = (p, standard_error(p, n))
-        return result
+        if not n:
+            raise ValueError("labels must hold at least one point to have fractions, got none")
+        return {name: wilson(count, n) for name, count in self.counts().items()}
 
 
-def classify(y, training_set: TrainingSet, threshold=0.2, norm="l2") -> Endpoints:
+def classify(
+    y: Any, training_set: TrainingSet, threshold: float = 0.2, norm: str = "l2"
+) -> Endpoints:
     """Assign each point to one endpoint class, in O(N d) a point.
 
     Parameters
     ----------
-    y : Tensor, shape (..., d)
+    y : Tensor, array or nested sequence, shape (..., d)
         Endpoints of a flow.
     training_set : TrainingSet
         Orthogonal or simplex data.
@@ -121,6 +121,8 @@ def classify(y, training_set: TrainingSet, threshold=0.2, norm="l2") -> Endpoint
 
     Raises
     ------
+    TypeError
+        If ``training_set`` is none, or y holds no real numbers.
     ValueError
         If the data are neither, y is not finite, the threshold is not positive or the norm is
         unknown.
@@ -133,15 +135,14 @@ def classify(y, training_set: TrainingSet, threshold=0.2, norm="l2") -> Endpoint
     >>> [CLASSES[i] for i in classify(y, square).labels]
     ['training', 'virtual', 'boundary', 'interior', 'outside']
     """
+    check_training_set(training_set)
     check_real("threshold", threshold, 0, open_low=True)
     check_choice("norm", norm, NORMS)
-    z = training_set.coordinates(y)
-    if not torch.isfinite(y).all():
-        raise ValueError("y must be finite, got nan or inf")
+    y = check_points("y", y, training_set.dim, dtype=training_set.points.dtype)
     if not training_set.is_orthogonal:
         check_choice("norm", norm, ("l2",))
         return _classify_simplex(y, training_set, threshold)
-    off_plane = training_set.off_plane(y)
+    z, off_plane = training_set.coordinates(y), training_set.off_plane(y)
     length = training_set.lengths
 
     def distance(offsets):
@@ -169,88 +170,105 @@ def _label(on, is_training, to_vertex, to_boundary, to_body, threshold):
     return Endpoints(torch.where(to_vertex <= threshold, kind, labels), on, to_vertex)
 
 
-def _nearest_sum(y, training_set):
-    """Which edges the sum nearest to each point of y (n, d) contains, bool (n, K)."""
+def _nearest_sum(offset, training_set):
+    """Which edges the sum nearest to center + offset (n, d) contains, bool (n, K)."""
     s = training_set
-    if s.n_ramps <= MAX_LISTED:
-        bits = torch.arange(2**s.n_ramps, device=y.device)[:, None]
-        all_sums = (bits >> torch.arange(s.n_ramps, device=y.device)) & 1
-        # Matrix products would leave rounding of 1e-8 in distances that are zero.
-        exact = "donot_use_mm_for_euclid_dist"
-        to_sums = torch.cdist(y, s.vertex(all_sums), compute_mode=exact)
-        return all_sums[to_sums.argmin(dim=1)].bool()
-    oblique = (y - s.center) @ torch.linalg.pinv(s.directions * s.lengths[:, None])
-    return oblique > 0.5
+    if s.n_ramps > MAX_LISTED:
+        oblique = offset @ torch.linalg.pinv(s.directions * s.lengths[:, None])
+        return oblique > 0.5
+    bits = torch.arange(2**s.n_ramps, device=offset.device)[:, None]
+    all_sums = (bits >> torch.arange(s.n_ramps, device=offset.device)) & 1
+    sums = (all_sums * s.lengths) @ s.directions
+    chunk = max(1, LISTED_AT_ONCE // len(sums))
+    # Matrix products would leave rounding of 1e-8 in distances that are zero.
+    exact = "donot_use_mm_for_euclid_dist"
+    nearest = [
+        torch.cdist(part, sums, compute_mode=exact).argmin(dim=1) for part in offset.split(chunk)
+    ]
+    return all_sums[torch.cat(nearest)].bool()
 
 
-def _to_simplex(y, points):
-    r"""Distances of y (n, d) to the boundary of the convex hull of points (N, d), and to the hull.
+def _to_simplex(offset, corners, undecided, threshold):
+    r"""Distances to the boundary of a simplex and to the simplex, or more than the threshold.
 
-    The nearest point of the hull solves a nonnegative least-squares problem, exactly: of all
-    multiples u of a convex combination :math:`\lambda`, the best one makes
+    Both are in the span of the simplex, with the distance from the span added; offset (n, d) and
+    corners (N, d) are relative to the same point.
+    """
+    size = (corners[1:] - corners[0]).norm(dim=1).max()
+    edges = (corners[1:] - corners[0]) / size
+    frame = torch.linalg.qr(edges.mT).Q  # the span of the simplex, so that few numbers are left
+    flat = (offset - corners[0]) / size
+    off_span = (flat - (flat @ frame) @ frame.mT).norm(dim=1)
+    flat, edges = flat @ frame, edges @ frame
+    inverse = torch.linalg.pinv(edges)
+    heights = 1 / torch.cat([inverse.sum(dim=1).norm()[None], inverse.norm(dim=0)])
+    share = flat @ inverse
+    share = torch.cat([1 - share.sum(dim=1, keepdim=True), share], dim=1)  # barycentric
+    facet = (share * heights).amin(dim=1)  # signed distance to the nearest plane of a facet
+    # Outside, the distance to such a plane is a lower bound for that to the simplex.
+    within = (-facet).clamp(min=0)
+    rounding = 64 * torch.finfo(flat.dtype).eps
+    close = undecided & (within > rounding) & (torch.hypot(within, off_span) * size <= threshold)
+    within[close] = _outside(flat[close], torch.cat([torch.zeros_like(edges[:1]), edges]))
+    to_hull = torch.hypot(within, off_span)
+    return torch.hypot(facet.clamp(min=0), to_hull) * size, to_hull * size
+
+
+def _outside(y, corners):
+    r"""Distances of y (n, K) to the convex hull of corners (K + 1, K), by least squares.
+
+    Of all multiples u of a convex combination :math:`\lambda`, the best one makes
     :math:`\lVert P u \rVert^2 + (1^\top u - 1)^2` equal to :math:`q / (1 + q)` with
-    :math:`q = \lVert P\lambda \rVert^2`.
+    :math:`q = \lVert P\lambda \rVert^2`, for P the corners as seen from the point.
     """
     from scipy.optimize import nnls
 
-    edges = points[1:] - points[0]
-    frame = torch.linalg.qr(edges.mT).Q  # the span of the simplex, so that few numbers are left
-    flat, corners = (y - points[0]) @ frame, (points - points[0]) @ frame
-    off_span = (y - points[0] - flat @ frame.mT).norm(dim=1)
-    height = 1 / torch.linalg.pinv(edges).norm(dim=0)  # of corners 1 to N-1 over the facets
-    height_0 = 1 / torch.linalg.pinv(edges).sum(dim=1).norm()
-    heights = torch.cat([height_0[None], height])
-
-    weights = torch.zeros(len(y), len(points), dtype=torch.float64)
-    one = torch.ones(1, len(points), dtype=torch.float64)
-    goal = torch.zeros(len(edges) + 1, dtype=torch.float64)
+    distance = torch.zeros(len(y), dtype=torch.float64)
+    one = torch.ones(1, len(corners), dtype=torch.float64)
+    goal = torch.zeros(corners.shape[1] + 1, dtype=torch.float64)
     goal[-1] = 1
-    for row, point in enumerate(flat):
-        system = torch.cat([(corners - point).mT.double().cpu(), one])
-        u = torch.as_tensor(nnls(system.numpy(), goal.numpy())[0])
-        weights[row] = u / u.sum()
-    weights = weights.to(y)
-    within = (weights @ corners - flat).norm(dim=1)
-    to_hull = torch.hypot(within, off_span)
-    # From inside, the nearest facet is as far as its barycentric coordinate times its height.
-    to_boundary = torch.hypot((weights * heights).amin(dim=1), to_hull)
-    return to_boundary, to_hull
+    for row, point in enumerate(y):
+        seen = (corners - point).mT.double().cpu()
+        u = torch.as_tensor(nnls(torch.cat([seen, one]).numpy(), goal.numpy())[0])
+        distance[row] = (seen @ (u / u.sum())).norm()
+    return distance.to(y)
 
 
 def _classify_simplex(y, training_set, threshold):
-    points = training_set.points
+    points, center = training_set.points, training_set.center
     if torch.linalg.matrix_rank(points[1:] - points[0]) < len(points) - 1:
         raise ValueError(
             f"training_set must be orthogonal data or a simplex, got kind {training_set.kind!r}"
         )
-    flat = y.reshape(-1, training_set.dim)
-    on = _nearest_sum(flat, training_set)
-    to_vertex = (flat - training_set.vertex(on)).norm(dim=1)
-    to_boundary, to_hull = _to_simplex(flat, points)
-    has_origin = (points == training_set.center).all(dim=1).any()  # the empty sum is a point
+    offset = y.reshape(-1, training_set.dim) - center
+    on = _nearest_sum(offset, training_set)
+    to_vertex = (offset - (on * training_set.lengths) @ training_set.directions).norm(dim=1)
+    undecided = to_vertex > threshold
+    to_boundary, to_hull = _to_simplex(offset, points - center, undecided, threshold)
+    has_origin = (points == center).all(dim=1).any()  # the empty sum is a point
     count = on.sum(dim=1)
     is_training = (count == 1) | (has_origin & (count == 0))
-    found = _label(on, is_training, to_vertex, to_boundary, to_hull, threshold)
+    ends = _label(on, is_training, to_vertex, to_boundary, to_hull, threshold)
     shape = y.shape[:-1]
     return Endpoints(
-        found.labels.reshape(shape),
+        ends.labels.reshape(shape),
         on.reshape(*shape, training_set.n_ramps),
         to_vertex.reshape(shape),
     )
 
 
 def count_endpoints(
-    flow,
+    flow: Callable[[torch.Tensor], torch.Tensor],
     training_set: TrainingSet,
-    n_starts,
+    n_starts: int,
     *,
-    scale=1.0,
-    seed=0,
-    threshold=0.2,
-    norm="l2",
-    chunk=16384,
-    progress=False,
-) -> dict:
+    scale: float = 1.0,
+    seed: int = 0,
+    threshold: float = 0.2,
+    norm: str = "l2",
+    chunk: int = 16384,
+    progress: bool = False,
+) -> dict[str, int]:
     r"""Count the endpoint classes of many starts without holding them all in memory.
 
     Starts are drawn from :math:`\mathcal{N}(\bar x, s^2 I_d)`, moved and classified ``chunk`` at a
@@ -279,12 +297,18 @@ def count_endpoints(
     -------
     dict
         Class to count, in the order of :data:`CLASSES`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind or out of its range.
     """
     from tqdm.auto import tqdm
 
+    check_training_set(training_set)
     check_integer("n_starts", n_starts, 1)
     check_integer("chunk", chunk, 1)
-    scale = check_real("scale", scale, 0)
+    scale = check_real("scale", scale, 0, math.inf, open_high=True)
     generator = stream(seed, "starts")
     totals = dict.fromkeys(CLASSES, 0)
     with tqdm(total=n_starts, unit="start", disable=not progress) as bar:

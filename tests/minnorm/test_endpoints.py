@@ -1,6 +1,7 @@
 """Endpoint classes: one each, against brute force over vertices, faces and the box."""
 
 import math
+from dataclasses import replace
 from itertools import combinations, product
 
 import numpy as np
@@ -412,3 +413,71 @@ def test_simplex_errors():
         classify(y, equilateral_triangle(2), norm="linf")
     with pytest.raises(ValueError, match="orthogonal data or a simplex, got kind 'line'"):
         classify(y[:, :1], line_set([0.0, 1.0, 2.5]))
+
+
+SETS = {
+    "orthogonal": lambda **kw: orthogonal_set(4, 6, [1.0, 0.7, 1.3], seed=1, **kw),
+    "obtuse": lambda **kw: obtuse_simplex(4, 6, [1.0, 0.7, 1.3], angle=97, seed=1, **kw),
+    "triangle": lambda **kw: equilateral_triangle(6, seed=1, **kw),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [1e-8, 1e-3, 1.0, 1e8])
+@pytest.mark.parametrize("share", [0.0, 1e3, 1e6])
+def test_classes_do_not_depend_on_scale_and_origin(name, dtype, scale, share):
+    """Under x -> s x + t the classes are the same, but for points within rounding of a border."""
+    here = SETS[name]()
+    y = torch.cat([gaussian_starts(150, 6, seed=2), 0.4 * gaussian_starts(150, 6, seed=3)])
+    y[:50] = 0.02 * y[:50] + here.vertex(torch.arange(150).reshape(50, 3) % 2 == 0)
+    y[50:100] = here.points.mean(dim=0) + 0.3 * (here.points[1] - here.points[0])
+    y[50:100] += 0.05 * gaussian_starts(50, 6, seed=4)
+    rounding = 64 * torch.finfo(dtype).eps * (1 + share)
+    if rounding > 0.1:  # float32 points of size 1, 1e6 from the origin, have no digits left
+        share, rounding = 1e3, 64 * torch.finfo(dtype).eps * 1e3
+    low, expected, high = (classify(y, here, 0.2 + x).labels for x in (-rounding, 0, rounding))
+    clear = (low == expected) & (high == expected)
+    assert clear.float().mean() > 0.9 and len(expected.unique()) >= 4
+    shift = torch.full((6,), share * scale, dtype=torch.float64)
+    moved = {
+        "points": scale * here.points + shift,
+        "center": scale * here.center + shift,
+        "lengths": scale * here.lengths,
+        "low": scale * here.low,
+        "high": scale * here.high,
+    }
+    away = replace(here, **moved).to(dtype)
+    found = classify((scale * y + shift).to(dtype), away, 0.2 * scale)
+    assert torch.equal(found.labels[clear], expected[clear])
+
+
+def test_points_may_be_lists_and_arrays_and_a_training_set_is_needed():
+    square = orthogonal_set(3, 2)
+    y = [[0, 0.1], [1, 1], [0.5, 1]]
+    expected = classify(torch.tensor(y, dtype=torch.float64), square).labels
+    for points in (y, np.array(y), torch.tensor(y)):
+        assert torch.equal(classify(points, square).labels, expected)
+    message = r"training_set must be a TrainingSet, got Tensor: memnb.training_set\(points\)"
+    with pytest.raises(TypeError, match=message):
+        classify(y, square.points)
+    with pytest.raises(TypeError, match=message):
+        count_endpoints(lambda y: y, square.points, 5)
+
+
+def test_no_points_have_no_fractions():
+    none = classify(torch.empty(0, 2, dtype=torch.float64), orthogonal_set(3, 2))
+    assert sum(none.counts().values()) == 0
+    with pytest.raises(ValueError, match="labels must hold at least one point"):
+        none.fractions()
+    empty = classify(torch.empty(0, 3, dtype=torch.float64), obtuse_simplex(3, 3, angle=100))
+    assert empty.labels.shape == (0,)
+
+
+def test_nearest_sums_are_the_same_in_one_piece_and_in_many(monkeypatch):
+    data = obtuse_simplex(7, 8, angle=94, seed=1)
+    y = gaussian_starts(300, 8, seed=5)
+    whole = classify(y, data)
+    monkeypatch.setattr("memnb.minnorm.endpoints.LISTED_AT_ONCE", 2**6 * 7)
+    parts = classify(y, data)
+    assert torch.equal(whole.on, parts.on) and torch.equal(whole.labels, parts.labels)
