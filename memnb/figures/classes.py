@@ -78,7 +78,9 @@ def fractions_figure(
     exact: Mapping[str, Sequence[float]],
     x_title: str,
 ) -> go.Figure:
-    r"""Figure 1.7: Fractions of endpoint classes with error bars, and exact curves behind them.
+    r"""Fractions of endpoint classes with error bars, and exact curves behind them.
+
+    Figure 1.7 of the book.
 
     Parameters
     ----------
@@ -110,7 +112,9 @@ def fractions_figure(
 
 
 def comparison_figure(fractions: Mapping[str, Mapping[str, tuple[float, float]]]) -> go.Figure:
-    r"""Figure 1.8: Fractions of endpoint classes of several denoisers as bars side by side.
+    r"""Fractions of endpoint classes of several denoisers as bars side by side.
+
+    Figures 1.8, 3.5 and 4.9 of the book.
 
     Parameters
     ----------
@@ -172,6 +176,8 @@ def shares_figure(
 ) -> go.Figure:
     r"""Fractions of endpoint classes of two flows: dots with error bars, exact values as lines.
 
+    Figures 2.6 and 3.4 of the book.
+
     Parameters
     ----------
     x : sequence of float, length T
@@ -194,6 +200,8 @@ def shares_figure(
 
 def sensitivity_figure(counts: Mapping[str, Mapping[str, int]]) -> go.Figure:
     r"""Shares of the endpoint classes of one flow for several thresholds and norms, stacked.
+
+    Figure 2.7 of the book.
 
     Parameters
     ----------

@@ -58,6 +58,8 @@ def phase_diagram_figure(
 ) -> go.Figure:
     r"""Maps of :math:`P(\Delta > 0)` over d and n, one for each N.
 
+    Figure 5.7 of the book.
+
     Parameters
     ----------
     dimensions, n : sequence of int
@@ -102,6 +104,8 @@ def phase_diagram_figure(
 
 def spectrum_figure(values: torch.Tensor, limit: float, c: float, rank: int) -> go.Figure:
     r"""Eigenvalues of the generated covariance, the largest first.
+
+    Figure 5.1 of the book.
 
     Parameters
     ----------

@@ -59,6 +59,8 @@ def lines_figure(
 ) -> go.Figure:
     r"""One coordinate under probability flow, against :math:`\sigma` and against :math:`t`.
 
+    Figures 2.2 and 2.3 of the book.
+
     Parameters
     ----------
     sigma : Tensor, shape (T,)
@@ -118,6 +120,8 @@ def euler_figure(
 ) -> go.Figure:
     r"""Error of a numerical method against its number of steps, both on log scales.
 
+    Figure 2.8 of the book.
+
     Parameters
     ----------
     steps : sequence of int, length S
@@ -158,6 +162,8 @@ def levels_figure(
     levels: Mapping[str, torch.Tensor], limits: Mapping[str, float], n_bins: int = 24
 ) -> go.Figure:
     r"""How the noise levels of two grids are spread, and where low noise begins.
+
+    Figure 2.9 of the book.
 
     Parameters
     ----------
@@ -208,6 +214,8 @@ def critical_time_figure(
 ) -> go.Figure:
     r"""Fraction of starts that end exactly at a vertex, :math:`P(\tau \le T)`, against T.
 
+    Figure 2.4 of the book.
+
     Parameters
     ----------
     times : Tensor, shape (S,)
@@ -255,6 +263,8 @@ def _title(name: str, counts: Mapping[str, int]) -> str:
 def planes_figure(panels: Mapping[str, tuple[torch.Tensor, Endpoints]]) -> go.Figure:
     r"""Endpoints of two flows in their first two coordinates, with the counts as titles.
 
+    Figure 2.1 of the book.
+
     Parameters
     ----------
     panels : dict
@@ -296,7 +306,9 @@ def planes_figure(panels: Mapping[str, tuple[torch.Tensor, Endpoints]]) -> go.Fi
 
 
 def early_stopping_figure(rho: torch.Tensor, counts: torch.Tensor, now: int) -> go.Figure:
-    r"""Figure 2.5: Number of endpoints in each class against the initial radius, stacked.
+    r"""Number of endpoints in each class against the initial radius, stacked.
+
+    Figure 2.5 of the book.
 
     Parameters
     ----------

@@ -49,6 +49,8 @@ def denoiser_figure(
 ) -> go.Figure:
     r"""Denoisers of data on a line, :math:`h(y)` against y.
 
+    Figure 1.1 of the book.
+
     Parameters
     ----------
     training_set : TrainingSet
@@ -105,6 +107,8 @@ def coordinate_figure(
 ) -> go.Figure:
     r"""One coordinate under score flow: exact curves, and dots from a numerical integrator.
 
+    Figures 1.3 and 3.3 of the book.
+
     Parameters
     ----------
     r : Tensor, shape (T,)
@@ -148,6 +152,8 @@ def field_figure(
     n_arrows: int = 15,
 ) -> go.Figure:
     r"""A plane with the vector field :math:`h(y) - y`, the hyperbox and paths of score flow.
+
+    Figure 1.2 of the book.
 
     Parameters
     ----------
@@ -234,6 +240,8 @@ def phase_figure(
     The lines are medians over the starts, the bands run from the 5 % to the 95 % quantile. The
     markers stand where a median falls below the threshold.
 
+    Figure 1.4 of the book.
+
     Parameters
     ----------
     r : Tensor, shape (T,)
@@ -289,7 +297,9 @@ def phase_figure(
 
 
 def areas_in_time(r: torch.Tensor, counts: torch.Tensor) -> go.Figure:
-    r"""Figures 1.6 and 3.9: Number of starts in each endpoint class against time, stacked.
+    r"""Number of starts in each endpoint class against time, stacked.
+
+    Figures 1.6 and 3.9 of the book.
 
     Parameters
     ----------
@@ -309,6 +319,8 @@ def areas_in_time(r: torch.Tensor, counts: torch.Tensor) -> go.Figure:
 
 def plane_figure(z: torch.Tensor, endpoints: Endpoints) -> go.Figure:
     r"""Points in their first two coordinates, one trace for each endpoint class.
+
+    Figure 1.5 of the book.
 
     Parameters
     ----------

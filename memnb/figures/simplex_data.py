@@ -72,6 +72,8 @@ def basin_figure(
 ) -> go.Figure:
     r"""A plane with the vector field :math:`h(y) - y` over the basins of its attractors.
 
+    Figures 3.1, 3.7 and 3.10 of the book.
+
     Parameters
     ----------
     denoiser : callable
@@ -135,6 +137,8 @@ def stable_sums_figure(
 ) -> go.Figure:
     r"""Share of the sums of each size that are stable, against the angle.
 
+    Figure 3.2 of the book.
+
     Parameters
     ----------
     angles : sequence of float, length T
@@ -163,6 +167,8 @@ def stable_sums_figure(
 def deviation_figure(angles: Sequence[float], curves: Mapping[str, Sequence[float]]) -> go.Figure:
     r"""How far the probability flow is from the closed form of orthogonal data.
 
+    Figure 3.6 of the book.
+
     Parameters
     ----------
     angles : sequence of float, length T
@@ -187,6 +193,8 @@ def deviation_figure(angles: Sequence[float], curves: Mapping[str, Sequence[floa
 
 def saving_figure(rho: torch.Tensor, saving: torch.Tensor, marks: Mapping[str, float]) -> go.Figure:
     r"""What the cheapest network saves against a closed form, against the ball radius.
+
+    Figure 3.8 of the book.
 
     Parameters
     ----------

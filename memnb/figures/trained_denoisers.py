@@ -52,6 +52,8 @@ def _two_panels(titles: Sequence[str], **options: Any) -> go.Figure:
 def training_figure(history: torch.Tensor, closed_form: float) -> go.Figure:
     r"""Residual and cost of the first network during training.
 
+    Figure 4.1 of the book.
+
     Parameters
     ----------
     history : Tensor, shape (rounds, 2, S)
@@ -86,6 +88,8 @@ def rays_figure(
 ) -> go.Figure:
     r"""Denoisers along lines through training points.
 
+    Figure 4.2 of the book.
+
     Parameters
     ----------
     t : Tensor, shape (T,)
@@ -119,6 +123,8 @@ def rays_figure(
 def distance_figure(counts: Sequence[int], distance: torch.Tensor) -> go.Figure:
     r"""Distance of trained networks to the closed form against the number of samples.
 
+    Figure 4.3 of the book.
+
     Parameters
     ----------
     counts : sequence of int
@@ -149,6 +155,8 @@ def distance_figure(counts: Sequence[int], distance: torch.Tensor) -> go.Figure:
 def stable_sums_bars(shares: Mapping[str, Sequence[float]]) -> go.Figure:
     r"""Share of stable sums by their order.
 
+    Figure 4.4 of the book.
+
     Parameters
     ----------
     shares : dict
@@ -178,6 +186,8 @@ def against_n_figure(
     n_starts: int,
 ) -> go.Figure:
     r"""Fractions of endpoint classes against the number of training points, with error bars.
+
+    Figure 4.6 of the book.
 
     Parameters
     ----------
@@ -227,6 +237,8 @@ def _fraction(
 def methods_figure(panels: Mapping[str, Mapping[str, Any]]) -> go.Figure:
     r"""Endpoint classes of several training methods and both flows.
 
+    Figure 4.7 of the book.
+
     Parameters
     ----------
     panels : dict
@@ -257,6 +269,8 @@ def residual_cost_figure(
 ) -> go.Figure:
     r"""Residual against cost of every trained network at low noise.
 
+    Figure 4.8 of the book.
+
     Parameters
     ----------
     points : dict
@@ -285,6 +299,8 @@ def residual_cost_figure(
 
 def level_ticks_figure(levels: Mapping[str, torch.Tensor], low: float) -> go.Figure:
     r"""Where noise levels lie, for several ways to choose them.
+
+    Figure 4.5 of the book.
 
     Parameters
     ----------

@@ -92,6 +92,8 @@ def gallery_figure(
 ) -> go.Figure:
     r"""Images in rows, and under each column whether its image is a copy.
 
+    Figures 6.2, 6.6, 6.11 and 6.12 of the book.
+
     Parameters
     ----------
     rows : sequence of Tensor, each of shape (m, 1, S, S)
@@ -130,6 +132,8 @@ def sweep_figure(
 ) -> go.Figure:
     r"""Share of images that count as copies, against the threshold.
 
+    Figure 6.4 of the book.
+
     Parameters
     ----------
     thresholds : Tensor, shape (T,)
@@ -160,6 +164,8 @@ def agreement_figure(
 ) -> go.Figure:
     r"""Similarity of the images that two networks make from the same noise.
 
+    Figure 6.7 of the book.
+
     Parameters
     ----------
     n : sequence of int, length K
@@ -186,6 +192,8 @@ def agreement_figure(
 
 def transition_figure(panels: Mapping[str, Mapping[str, Any]]) -> go.Figure:
     r"""P(Δ > 0) and the scaled E_OG and E_TG against n, side by side for several generators.
+
+    Figure 6.10 of the book.
 
     Parameters
     ----------
@@ -226,6 +234,8 @@ def transition_figure(panels: Mapping[str, Mapping[str, Any]]) -> go.Figure:
 def schedule_figure(schedules: Sequence[DiffusionSchedule]) -> go.Figure:
     r"""How much of the image is left in step t: :math:`\sqrt{\bar\alpha_t}` against t / T.
 
+    Figure 6.1 of the book.
+
     Parameters
     ----------
     schedules : sequence of DiffusionSchedule
@@ -249,6 +259,8 @@ def schedule_figure(schedules: Sequence[DiffusionSchedule]) -> go.Figure:
 def resolution_figure(shifts: torch.Tensor, exact: torch.Tensor, grid: torch.Tensor) -> go.Figure:
     r"""The distance of two sets of images, shifted together in brightness.
 
+    Figure 6.8 of the book.
+
     Parameters
     ----------
     shifts : Tensor, shape (T,)
@@ -271,6 +283,8 @@ def bars_figure(
     names: Sequence[str], groups: Mapping[str, Sequence[float]], y_title: str
 ) -> go.Figure:
     r"""Grouped bars.
+
+    Figure 6.13 of the book.
 
     Parameters
     ----------
