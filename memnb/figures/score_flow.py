@@ -125,11 +125,11 @@ def coordinate_figure(
     plotly.graph_objects.Figure
     """
     curves = torch.stack([r[:, None].expand_as(exact), exact], dim=-1).transpose(0, 1)
-    dots = torch.stack([stepped_r[:, None].expand_as(stepped), stepped], dim=-1).reshape(-1, 2)
+    marks = torch.stack([stepped_r[:, None].expand_as(stepped), stepped], dim=-1).reshape(-1, 2)
     figure = go.Figure(
         [
             lines(joined(curves), name="exact", line={"color": PALETTE["pink"], "width": 2}),
-            dots(dots, name="integrator", marker={"color": NEUTRAL, "size": 5}),
+            dots(marks, name="integrator", marker={"color": NEUTRAL, "size": 5}),
         ]
     )
     figure.add_hrect(y0=rho, y1=length - rho, fillcolor=BAND, line_width=0, layer="below")
