@@ -237,6 +237,8 @@ class TrainingSet:
             If points that differ are equal in that dtype.
         """
         moved = {name: getattr(self, name).to(device=device, dtype=dtype) for name in _TENSORS}
+        if moved["points"].dtype.itemsize > self.points.dtype.itemsize:
+            moved["directions"] /= moved["directions"].norm(dim=1, keepdim=True)  # were rounded
         return replace(self, **moved)
 
 

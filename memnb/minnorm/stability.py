@@ -1,4 +1,4 @@
-r"""Where a sum of ramps points nowhere: stationary points and their stability.
+r"""Chapters 1, 3 and 4: stationary points of denoisers and their stability.
 
 A stationary point of the flows is a fixed point of the denoiser, :math:`h(y) = y`. On a piece (each
 ramp flat at 0, active, or flat at :math:`L_n`) h is affine, so that a piece has one candidate at
@@ -9,6 +9,9 @@ most, the solution of a linear system, and there are :math:`3^K` pieces.
 every :math:`n \in A`, *one active ramp of slope* :math:`s_n > 1` *makes a stationary point
 unstable*. On orthogonal data and on obtuse simplices :math:`s_n = L_n / (L_n - 2\rho) > 1`, so
 that only sums :math:`x_0 + \sum_{n \in I} (x_n - x_0)` can be stable.
+
+At :math:`\rho = 0` the slopes are 1, and stationary points are no longer isolated: every point of
+the hyperbox, of the edges at :math:`x_0` of an obtuse simplex, and of the gaps on a line is one.
 
 **Sums.** On an obtuse simplex :math:`h(y) = y` holds at the sum over :math:`I` if and only if
 
@@ -35,16 +38,18 @@ obtuse simplices and the equilateral triangle). Criterion and proof are this pro
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from memnb.streams import stream
-from memnb.validation import check_integer, check_points, check_real
+from memnb.validation import check_integer, check_real
 
-from .data import TrainingSet
 from .denoisers import RampDenoiser
 from .flows import score_flow_stepped
+from .geometry import TrainingSet, check_subset, check_training_set
 
 __all__ = [
     "StationaryPoints",
@@ -79,12 +84,12 @@ class StationaryPoints:
     growth: torch.Tensor
 
     @property
-    def stable(self):
+    def stable(self) -> torch.Tensor:
         """Whether each point attracts all points near it, bool of shape (M,)."""
         return self.growth < 0
 
 
-def sum_margin(on, training_set: TrainingSet):
+def sum_margin(on: Any, training_set: TrainingSet) -> torch.Tensor:
     r"""The least radius :math:`\rho` at which a sum over an obtuse simplex is stationary.
 
     .. math:: \max_{n \in I} \sum_{m \in I,\, m \ne n} \lvert u_n^\top (x_m - x_0) \rvert
@@ -94,7 +99,7 @@ def sum_margin(on, training_set: TrainingSet):
 
     Parameters
     ----------
-    on : Tensor of bool, shape (..., K)
+    on : Tensor, array or nested sequence of bool or of 0 and 1, shape (..., K)
         Which of :math:`x_1, \dots, x_K` the sum contains (the set :math:`I`).
     training_set : TrainingSet
         Obtuse simplex or orthogonal data.
@@ -105,8 +110,11 @@ def sum_margin(on, training_set: TrainingSet):
 
     Raises
     ------
+    TypeError
+        If ``training_set`` is none.
     ValueError
-        If two edges are at an acute angle or the ramps do not start at :math:`x_0`.
+        If two edges are at an acute angle or the ramps do not start at :math:`x_0`, or ``on`` has
+        another shape.
 
     Examples
     --------
@@ -115,13 +123,12 @@ def sum_margin(on, training_set: TrainingSet):
     >>> sum_margin(pair, obtuse_simplex(3, 2, [1.0, 1.2], angle=120))
     tensor([0.6000, 0.0000], dtype=torch.float64)
     """
-    s = training_set
-    gram = s.directions @ s.directions.mT
-    off = gram - torch.diag(gram.diagonal())
-    if (off > 1e-12).any() or (s.low != 0).any() or (s.high != s.lengths).any():
+    s = check_training_set(training_set)
+    off = s.cosines().fill_diagonal_(0)
+    if (off > 0).any() or (s.low != 0).any() or (s.high != s.lengths).any():
         raise ValueError(f"training_set must be an obtuse simplex, got kind {s.kind!r}")
-    on = check_points("on", on.to(gram), s.n_ramps)
-    return (on * (on @ (off.abs() * s.lengths).mT)).amax(dim=-1)
+    on = check_subset(on, s).double()
+    return (on * (on @ (off.abs() * s.lengths).mT)).amax(dim=-1).to(s.lengths)
 
 
 def stationary_points(denoiser: RampDenoiser) -> StationaryPoints:
@@ -138,8 +145,11 @@ def stationary_points(denoiser: RampDenoiser) -> StationaryPoints:
 
     Raises
     ------
+    TypeError
+        If it is no sum of ramps.
     ValueError
-        If there are more than 10 ramps (:math:`3^{10} = 59049` pieces).
+        If there are more than 10 ramps (:math:`3^{10} = 59049` pieces), or :math:`\rho = 0`, where
+        stationary points fill whole edges or boxes.
 
     Examples
     --------
@@ -148,41 +158,48 @@ def stationary_points(denoiser: RampDenoiser) -> StationaryPoints:
     >>> len(found.points), int(found.stable.sum())
     (9, 4)
     """
+    if not isinstance(denoiser, RampDenoiser):
+        raise TypeError(f"denoiser must be a RampDenoiser, got {type(denoiser).__name__}")
+    dtype = denoiser.training_set.points.dtype
     s = denoiser.training_set
     if s.n_ramps > MAX_RAMPS:
         raise ValueError(f"denoiser must have at most {MAX_RAMPS} ramps, got {s.n_ramps}")
-    gram = s.directions @ s.directions.mT
+    if denoiser.rho == 0:
+        raise ValueError(
+            "denoiser must have rho > 0, got 0: its stationary points are not isolated there"
+        )
+    # In float64 whatever the dtype; only the last rounding is that of the data.
+    gram = s.cosines()
+    lengths, low_end, high_end = (x.double() for x in (s.lengths, s.low, s.high))
+    start, stop = low_end + denoiser.rho, high_end - denoiser.rho
     eye = torch.eye(s.n_ramps).to(gram)
     pieces = torch.tensor(list(itertools.product(range(3), repeat=s.n_ramps)))
     pieces = pieces.to(gram.device)
-    slope = (pieces == 1) * denoiser.slope
-    constant = (pieces == 2) * s.lengths - slope * denoiser.start
+    slope = (pieces == 1) * lengths / (stop - start)
+    constant = (pieces == 2) * lengths - slope * start
     system = eye - gram * slope[:, None, :]
     z, info = torch.linalg.solve_ex(system, (constant @ gram)[..., None])
     z = z.squeeze(-1)
-    slack = 1e-10 * float((s.high - s.low).max())
-    low = torch.where(pieces == 1, denoiser.start, denoiser.stop).masked_fill(
-        pieces == 0, -torch.inf
-    )
-    high = torch.where(pieces == 1, denoiser.stop, denoiser.start).masked_fill(
-        pieces == 2, torch.inf
-    )
+    slack = max(1e-10, 64 * torch.finfo(dtype).eps) * float((high_end - low_end).max())
+    low = torch.where(pieces == 1, start, stop).masked_fill(pieces == 0, -torch.inf)
+    high = torch.where(pieces == 1, stop, start).masked_fill(pieces == 2, torch.inf)
     inside = ((z >= low - slack) & (z <= high + slack)).all(dim=-1)
     inside &= (info == 0) & z.isfinite().all(dim=-1)
     z, pieces, slope, constant = z[inside], pieces[inside], slope[inside], constant[inside]
     root = slope.sqrt()
     growth = torch.linalg.eigvalsh(root[:, :, None] * gram * root[:, None, :])[:, -1] - 1
 
-    points = s.from_coordinates(slope * z + constant)
+    offset = (slope * z + constant) @ s.directions.double()
     # The default of cdist, by matrix products, would round distances to 1e-8.
     exact = "donot_use_mm_for_euclid_dist"
-    same = torch.cdist(points, points, compute_mode=exact) <= 10 * slack
+    same = torch.cdist(offset, offset, compute_mode=exact) <= 10 * slack
     growth = torch.where(same, growth, -torch.inf).amax(dim=1)
     first = ~same.tril(-1).any(dim=1)
-    return StationaryPoints(points[first], pieces[first], growth[first])
+    points = (s.center.double() + offset[first]).to(dtype)
+    return StationaryPoints(points, pieces[first], growth[first].to(dtype))
 
 
-def subsets(n_ramps, order, limit=None, seed=0):
+def subsets(n_ramps: int, order: int, limit: int | None = None, seed: int = 0) -> torch.Tensor:
     r"""Subsets of :math:`x_1, \dots, x_K` of one size, all of them or a random part.
 
     Parameters
@@ -201,6 +218,11 @@ def subsets(n_ramps, order, limit=None, seed=0):
     Tensor of bool, shape (number, K)
         In lexicographic order if complete.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is not an integer of its range.
+
     Examples
     --------
     >>> subsets(3, 2).int()
@@ -216,7 +238,13 @@ def subsets(n_ramps, order, limit=None, seed=0):
     return torch.zeros(len(members), n_ramps, dtype=torch.bool).scatter_(1, members, True)
 
 
-def sum_drift(denoiser, training_set: TrainingSet, on, duration=DURATION, chunk=4096):
+def sum_drift(
+    denoiser: Callable[[torch.Tensor], torch.Tensor],
+    training_set: TrainingSet,
+    on: torch.Tensor,
+    duration: float = DURATION,
+    chunk: int = 4096,
+) -> torch.Tensor:
     r"""How far the score flow carries the sums of training points from themselves.
 
     Parameters
@@ -236,7 +264,14 @@ def sum_drift(denoiser, training_set: TrainingSet, on, duration=DURATION, chunk=
     Tensor, shape (n, 4)
         :math:`\lVert y(r) - p \rVert` in L2 and L∞ (by Euler steps of 1/4, which share the fixed
         points of the flow), then :math:`\lVert h(p) - p \rVert` in L2 and L∞.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind or out of its range.
     """
+    check_training_set(training_set)
+    on = torch.as_tensor(on)
     check_real("duration", duration, 0, math.inf, open_low=True, open_high=True)
     grid = torch.arange(0, duration + STEP / 2, STEP, dtype=torch.float64)
     parts = []
@@ -251,7 +286,13 @@ def sum_drift(denoiser, training_set: TrainingSet, on, duration=DURATION, chunk=
     return torch.cat(parts)
 
 
-def function_distance(denoiser, reference, training_set: TrainingSet, n=500, seed=0):
+def function_distance(
+    denoiser: Callable[[torch.Tensor], torch.Tensor],
+    reference: Callable[[torch.Tensor], torch.Tensor],
+    training_set: TrainingSet,
+    n: int = 500,
+    seed: int = 0,
+) -> dict[str, float]:
     r"""Root mean square of :math:`\lVert h(y) - h^*(y) \rVert` over three kinds of points.
 
     Parameters
@@ -271,7 +312,15 @@ def function_distance(denoiser, reference, training_set: TrainingSet, n=500, see
         ``"rays"``: uniform on the segments from :math:`x_0` to a random :math:`x_n`; ``"faces"``:
         uniform on the squares spanned by two random :math:`x_n, x_m` (on the only segment if there
         is one); ``"random"``: uniform in the hyperbox.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not of its kind or out of its range, or the data are not orthogonal.
     """
+    check_integer("n", n, 1)
+    if not check_training_set(training_set).is_orthogonal:
+        raise ValueError(f"training_set must be orthogonal data, got kind {training_set.kind!r}")
     generator = stream(seed, "query points")
     K, like = training_set.n_ramps, training_set.points
     uniform = torch.rand(n, K, generator=generator, dtype=torch.float64)

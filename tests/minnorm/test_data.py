@@ -189,7 +189,9 @@ def test_points_may_be_arrays_lists_and_of_another_dtype(y, dtype):
 @pytest.mark.parametrize("d", [2, 31, 500])
 def test_orthogonal_means_orthogonal_within_rounding(d, dtype):
     """Rotations are orthogonal in both dtypes; an angle of 90 + 1e-12 degrees is not, in float64"""
-    assert memnb.orthogonal_set(d + 1, d, seed=d, dtype=dtype).is_orthogonal
+    turned = memnb.orthogonal_set(d + 1, d, seed=d, dtype=dtype)
+    assert turned.is_orthogonal
+    assert (turned.to(torch.float64).directions.norm(dim=1) - 1).abs().max() < 1e-15
     step = 1e-12 if dtype == torch.float64 else 2e-4
     assert not memnb.obtuse_simplex(3, d, angle=90 + step, dtype=dtype).is_orthogonal
 

@@ -1,13 +1,16 @@
 """Stationary points against brute force: fixed points of h, stability by pushing and flowing."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import memnb
+from memnb.minnorm.stability import function_distance
 
 
 def all_sums(n_ramps):
@@ -147,6 +150,53 @@ def test_at_zero_radius_every_flow_ends_on_an_edge(n_edges, opening, seed):
     share = torch.linspace(0, 1, 11).double()[:, None, None]
     edges = (share * data.points[1:]).reshape(-1, data.dim)
     assert (h(edges) - edges).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [1e-8, 1e-3, 1.0, 1e8])
+@pytest.mark.parametrize("share", [0.0, 1e3, 1e6])
+@pytest.mark.parametrize("name", ["orthogonal", "obtuse", "triangle"])
+def test_stationary_points_and_margins_do_not_depend_on_scale_and_origin(name, share, scale, dtype):
+    """Under x -> s x + t the points move along, and the same ones are stable, in both dtypes."""
+    here = {
+        "orthogonal": lambda: memnb.orthogonal_set(4, 5, [1.0, 0.8, 1.3], seed=1),
+        "obtuse": lambda: memnb.obtuse_simplex(4, 5, [1.0, 0.8, 1.3], angle=98, seed=1),
+        "triangle": lambda: memnb.equilateral_triangle(5, seed=1),
+    }[name]()
+    share = share if dtype == torch.float64 else min(share, 1e3)  # else points have no digits
+    moved = {k: scale * getattr(here, k) for k in ("points", "center", "lengths", "low", "high")}
+    moved["points"] = moved["points"] + share * scale
+    moved["center"] = moved["center"] + share * scale
+    away = replace(here, rho_limit=here.rho_limit * scale, **moved).to(dtype)
+    expected = memnb.stationary_points(memnb.RampDenoiser(here, 0.15))
+    points = memnb.stationary_points(memnb.RampDenoiser(away, 0.15 * scale))
+    assert len(points.points) == len(expected.points)
+    assert torch.equal(points.pieces, expected.pieces)
+    assert torch.equal(points.stable, expected.stable)
+    tolerance = 32 * torch.finfo(dtype).eps * (1 + share)
+    gap = (points.points.double() - share * scale) / scale - expected.points
+    assert gap.abs().max() < tolerance
+    if name != "triangle":
+        on = all_sums(3)
+        margin = memnb.sum_margin(on, away)
+        assert margin.dtype == dtype
+        expected = memnb.sum_margin(on, here)
+        assert (margin.double() / scale - expected).abs().max() < 8 * torch.finfo(dtype).eps
+        assert (margin[expected == 0] == 0).all()
+
+
+def test_radius_zero_and_wrong_arguments_are_one_clear_error():
+    data = memnb.orthogonal_set(3, 2)
+    with pytest.raises(ValueError, match="rho > 0, got 0: its stationary points are not isolated"):
+        memnb.stationary_points(memnb.RampDenoiser(data, 0))
+    with pytest.raises(TypeError, match="denoiser must be a RampDenoiser, got TrainingSet"):
+        memnb.stationary_points(data)
+    with pytest.raises(TypeError, match=r"memnb.training_set\(points\) makes one of points"):
+        memnb.sum_margin([True, True], data.points)
+    with pytest.raises(ValueError, match="must be orthogonal data, got kind 'equilateral triangle"):
+        function_distance(lambda y: y, lambda y: y, memnb.equilateral_triangle(2))
+    assert memnb.sum_margin([True, True], data) == 0
+    assert memnb.sum_margin(np.array([1, 0]), data) == 0
 
 
 def test_errors():
