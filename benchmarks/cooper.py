@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 import memnb
 from benchmarks import keep_table, quick_or_keep
-from memnb.shallow import NetworkBatch, draw_samples
+from memnb.shallow import AugmentedLagrangian, NetworkBatch, Training, draw_samples
 from memnb.shallow._trainer import LAST_RATE, Trainer
-from memnb.shallow.readback import CHAPTER
+from memnb.shallow.runs import CHAPTER
 
 __all__ = ["main", "measure"]
 
@@ -78,10 +78,10 @@ def by_cooper(samples, width, rounds, steps):
 
 def by_hand(samples, width, rounds, steps):
     """Train with the loop of :mod:`memnb.shallow._trainer`; returns the network."""
-    trainer = Trainer(samples, {
-        "width": width, "method": "lagrangian", "penalty": PENALTY, "weight_decay": 0.0,
-        "dropout": 0.1, "learning_rate": RATE, "rounds": rounds, "steps": steps, "seed": 0,
-    })  # fmt: skip
+    training = Training(
+        width, AugmentedLagrangian(PENALTY), learning_rate=RATE, rounds=rounds, steps=steps
+    )
+    trainer = Trainer(samples, training)
     for _ in range(rounds):
         trainer.round()
     return trainer.nets

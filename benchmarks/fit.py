@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 import memnb
 from benchmarks import keep_table, quick_or_keep
-from memnb.shallow import NetworkBatch, draw_samples
+from memnb.shallow import AugmentedLagrangian, NetworkBatch, Training, draw_samples
 from memnb.shallow._trainer import Trainer
-from memnb.shallow.readback import CHAPTER
+from memnb.shallow.runs import CHAPTER
 
 __all__ = ["main", "measure"]
 
@@ -29,18 +29,20 @@ SIZES = ((30, 3, 10, 100, 68), (30, 11, 10, 100, 340), (8, 11, 10, 100, 680))
 class Differentiated(Trainer):
     """The same training with gradients by automatic differentiation."""
 
-    def _gradients(self, dropout):
+    def _gradients(self, _dropped: float) -> None:
         leaves = [x.detach().requires_grad_() for x in self.nets.parameters()]
         nets = NetworkBatch(*leaves)
         r = nets(self.inputs[..., :-1]) - self.targets
         penalty = (self.multipliers * r).sum() + (self.mu[:, None, None] / 2 * r.square()).sum()
-        gradients = torch.autograd.grad(penalty + self.on_cost * nets.cost().sum(), leaves)
+        gradients = torch.autograd.grad(penalty + self.method.on_cost * nets.cost().sum(), leaves)
         for tensor, gradient in zip(self.nets.parameters(), gradients, strict=True):
             tensor.grad.copy_(gradient)
         self.residuals.copy_(r.detach())
 
 
-def measure(S, N, d, M, width, repeats, rounds=2, steps=25):
+def measure(
+    S: int, N: int, d: int, M: int, width: int, repeats: int, rounds: int = 2, steps: int = 25
+) -> list[dict]:
     """Times of the three arms for one size.
 
     Parameters
@@ -60,14 +62,13 @@ def measure(S, N, d, M, width, repeats, rounds=2, steps=25):
     data = memnb.orthogonal_set(N, d)
     sigma = memnb.log_uniform_grid(0.1, 0.03, S)
     together = draw_samples(data, sigma, M, dtype=torch.float64)
-    settings = {
-        "width": width, "method": "lagrangian", "penalty": 5.0, "weight_decay": 0.0,
-        "dropout": 0.5, "learning_rate": 1e-3, "rounds": rounds, "steps": steps, "seed": 0,
-    }  # fmt: skip
+    training = Training(
+        width, AugmentedLagrangian(5.0), learning_rate=1e-3, rounds=rounds, steps=steps
+    )
     first = NetworkBatch.random(S, width, d, dtype=torch.float64)
 
     def run(samples, nets, kind=Trainer):
-        trainer = kind(samples, settings)
+        trainer = kind(samples, training)
         for tensor, start in zip(trainer.nets.parameters(), nets.parameters(), strict=True):
             tensor.copy_(start)
         for _ in range(rounds):
@@ -76,10 +77,7 @@ def measure(S, N, d, M, width, repeats, rounds=2, steps=25):
 
     def part(s):
         one = slice(s, s + 1)
-        samples = memnb.shallow.NoisySamples(
-            data, together.sigma[one], together.inputs[one], together.point
-        )
-        return samples, NetworkBatch(*(x[one] for x in first.parameters()))
+        return together.at(s), NetworkBatch(*(x[one] for x in first.parameters()))
 
     parts = [part(s) for s in range(S)]
     arms = {
@@ -117,7 +115,7 @@ def measure(S, N, d, M, width, repeats, rounds=2, steps=25):
     ]
 
 
-def main():
+def main() -> None:
     """Print the table, and keep it if asked to."""
     quick, keep = quick_or_keep(__doc__, "one size, one repetition")
     sizes, repeats = (SIZES[:1], 1) if quick else (SIZES, 5)

@@ -1,46 +1,22 @@
-r"""Explorers of the chapter on trained networks: committed results and a network trained live."""
-
-from functools import cache
+r"""Chapter 4: explorers of committed results, and a network that is trained live."""
 
 import torch
 
-from memnb import results
 from memnb.explorers.base import Axis, Explorer
 from memnb.figures import classes as bars
 from memnb.figures import trained_denoisers as figures
 from memnb.figures.display import is_static
 from memnb.figures.style import with_note
-from memnb.minnorm.data import orthogonal_set
 from memnb.minnorm.endpoints import CLASSES, classify
-from memnb.shallow import METHODS, Diverged, NotConverged, draw_samples, fit
-from memnb.shallow.readback import CHAPTER
-from memnb.shallow.runs import LOW, Flows, exact_endpoints
+from memnb.shallow import METHODS, Diverged, NotConverged
+from memnb.shallow.chapter import small_case
+from memnb.shallow.flows import LOW
+from memnb.shallow.readback import ends as kept_ends
+from memnb.shallow.readback import load_flows, run_of
 
-__all__ = ["EXPLORERS", "Retrain", "endpoint_table", "ends", "kept", "run_of", "small_case"]
+__all__ = ["EXPLORERS", "Retrain", "ends"]
 
 DIMENSIONS = (5, 10)
-
-
-@cache
-def kept(d, method, S=30):
-    """Arrays and provenance of one flow run; the large one with S = 150 has a name of its own."""
-    return results.load(f"{CHAPTER}/flows-d{d}{'-s150' if S == 150 else ''}-{method}")
-
-
-def run_of(record) -> Flows:
-    """The run that a provenance describes."""
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in record["parameters"].items()}
-    return Flows(**values)
-
-
-@cache
-def endpoint_table(d, method, N, S=30):
-    """Training set, and the ends of the trained and of the exact flows, as dicts of tensors."""
-    arrays, record = kept(d, method, S)
-    run, names = run_of(record), ("score", "probability", "paused")
-    every = run.n_levels // S
-    trained = {flow: arrays[f"{flow}_{N}_every{every}"].double() for flow in names}
-    return orthogonal_set(N, d), trained, exact_endpoints(run, N, trained["paused"])
 
 
 def _missing(d, method, N, S):
@@ -49,7 +25,7 @@ def _missing(d, method, N, S):
         return f"N = {N} points do not fit into d = {d}."
     if S == 150 and (d, method) != (10, "lagrangian"):
         return "S = 150 networks were trained for the Augmented Lagrangian and d = 10 only."
-    if N not in run_of(kept(d, method, S)[1]).counts:
+    if N not in run_of(load_flows(d, method, S)[1]).counts:
         return f"N = {N} was not trained with S = {S} in d = {d}."
     return ""
 
@@ -69,7 +45,7 @@ def ends():
         if why:
             blank = dict.fromkeys(CLASSES, (0.0, 0.0))
             return with_note(bars.comparison_figure({"trained": blank, "exact": blank}), why)
-        data, trained, exact = endpoint_table(d, method, N, S)
+        data, trained, exact = kept_ends(d, method, N, S)
         beside = "exact" if flow == "score" else f"exact below σ = {LOW}"
         shares = {
             name: classify(end[flow], data, threshold, norm).fractions()
@@ -78,7 +54,7 @@ def ends():
         return bars.comparison_figure(shares)
 
     axes = (
-        Axis("method", "training method", METHODS, "lagrangian"),
+        Axis("method", "training method", tuple(METHODS), "lagrangian"),
         Axis("flow", "flow", ("score", "probability"), "probability"),
         Axis("N", "training points N", (3, 5, 8, 11), 8),
         Axis("d", "dimension d", DIMENSIONS, 10),
@@ -95,22 +71,6 @@ def ends():
     return Explorer(frame, axes, alt, "Where trained flows end", number="4.9")
 
 
-def small_case(N=5, d=5, n_noisy=60, seed=0, method="lagrangian", progress=False):
-    """Train one small network; returns the samples and the result."""
-    samples = draw_samples(orthogonal_set(N, d), 0.05, n_noisy, seed)
-    width = max(64, 24 * (N - 1))
-    return samples, fit(
-        samples,
-        width,
-        method,
-        weight_decay=0.25 * n_noisy / 500,  # as strong as 0.25 is for M = 500
-        rounds=40,
-        settle_tol=5e-3,
-        seed=seed,
-        progress=progress,
-    )
-
-
 class Retrain:
     """A button that trains the small case anew in JupyterLab; on the website, a hint."""
 
@@ -124,7 +84,7 @@ class Retrain:
             "d": ipywidgets.IntSlider(5, 1, 10, description="dimension d"),
             "n_noisy": ipywidgets.IntSlider(60, 20, 120, 20, description="samples M"),
             "seed": ipywidgets.IntSlider(0, 0, 9, description="seed"),
-            "method": ipywidgets.Dropdown(options=METHODS, description="method"),
+            "method": ipywidgets.Dropdown(options=list(METHODS), description="method"),
         }
         button = ipywidgets.Button(description="Train", button_style="primary")
         log = ipywidgets.Output()

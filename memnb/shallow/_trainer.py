@@ -1,24 +1,31 @@
-r"""What happens inside :func:`memnb.shallow.fit`: rounds, multipliers, convergence, checkpoints."""
+r"""Chapter 4: the loop of :func:`memnb.shallow.fit`, its end, and its checkpoints."""
 
+from __future__ import annotations
+
+import hashlib
 import json
 import math
-import os
-import pickle
-import struct
 import time
+import warnings
+from functools import cached_property
+from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tqdm.auto import tqdm
 
+from memnb.results import replacing
 from memnb.streams import stream
 
 from .networks import NetworkBatch, add_gradients
-from .samples import closed_form_cost
+from .samples import NoisySamples, closed_form_cost
 
-__all__ = ["METHODS", "Diverged", "NotConverged", "Trainer", "read_checkpoint"]
+if TYPE_CHECKING:
+    from .train import Training
 
-METHODS = ("lagrangian", "weight-decay", "adam", "dropout")
+__all__ = ["Diverged", "NotConverged", "Trainer", "read_checkpoint"]
+
 WINDOW = 3  # rounds whose mean must agree with that of the rounds before
 STEEPEST = 3.0  # mean slope of a closed form up to which its samples are to be interpolated
 STATE = {"settings", "weights", "adam", "multipliers", "generator", "history", "seconds"}
@@ -33,76 +40,75 @@ class Diverged(RuntimeError):
     """A residual or a weight is not finite."""
 
 
-def _penalty(samples, given):
-    """Penalty of each network, see the module."""
-    if given is not None:
-        return torch.full((len(samples.inputs),), given).to(samples.inputs)
-    n_points = samples.training_set.n_points
-    n_noisy = len(samples.point) / n_points
-    least = 6 / (n_points * samples.sigma.square())
-    return (least.clamp(min=200) / n_noisy).to(samples.inputs)
+def read_checkpoint(path: str | PathLike[str], device: torch.device | str = "cpu") -> dict:
+    """The state that :meth:`Trainer.save` wrote.
 
-
-def read_checkpoint(path, device="cpu"):
-    """The state that :meth:`Trainer.save` wrote, or a ``ValueError`` that names the file."""
+    Raises
+    ------
+    ValueError
+        If the file cannot be read or holds something else; one line that names it.
+    """
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, EOFError, RuntimeError, struct.error, pickle.UnpicklingError) as error:
-        raise ValueError(f"checkpoint {path} cannot be read: {error}") from error
-    if not isinstance(state, dict) or set(state) != STATE:
+        with warnings.catch_warnings():  # about foreign files, which are refused anyway
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # whatever foreign bytes lead the reader to
+        raise ValueError(
+            f"checkpoint {path} cannot be read ({type(error).__name__}): it is no state of a fit"
+        ) from error
+    if not isinstance(state, dict) or set(state) != STATE or not isinstance(state["settings"], str):
         raise ValueError(f"checkpoint {path} does not hold the state of a fit")
     return state
 
 
 class Trainer:
-    """State of one fit: weights, optimizer, multipliers and history."""
+    """State of one fit: weights, optimizer, multipliers and history.
 
-    def __init__(self, samples, settings):
-        self.settings, self.inputs, self.targets = settings, samples.inputs, samples.targets
+    Parameters
+    ----------
+    samples : NoisySamples
+    training : Training
+    """
+
+    def __init__(self, samples: NoisySamples, training: Training) -> None:
+        self.training, self.method = training, training.method
+        self.inputs, self.targets = samples.inputs, samples.targets
         self.closed_form = closed_form_cost(samples)
         self.n_ramps = samples.training_set.n_ramps
-        n_nets = len(samples.inputs)
+        n_nets, device = len(samples.inputs), samples.inputs.device
         self.nets = NetworkBatch.random(
             n_nets,
-            settings["width"],
+            training.width,
             samples.training_set.dim,
-            settings["seed"],
+            training.seed,
             samples.inputs.dtype,
-            samples.inputs.device,
+            device,
         )
         for tensor in self.nets.parameters():
             tensor.grad = torch.zeros_like(tensor)
-        rate = settings["learning_rate"]
+        rate = training.learning_rate
         self.adam = torch.optim.Adam(self.nets.parameters(), lr=rate, betas=(0.9, 0.99), fused=True)
         self.residuals = torch.empty(n_nets, *self.targets.shape).to(self.inputs)
-        self.method = settings["method"]
-        self.multipliers, self.generator = None, None
-        self.mu, self.on_cost = torch.ones(n_nets).to(self.inputs), 0.0
-        self.dropout = 0.0
-        if self.method == "lagrangian":
-            self.mu, self.on_cost = _penalty(samples, settings["penalty"]), 1.0
-            self.multipliers = torch.zeros_like(self.residuals)
-        elif self.method == "weight-decay":
-            self.on_cost = settings["weight_decay"]
-        elif self.method == "dropout":
-            self.dropout = settings["dropout"]
-            self.generator = stream(
-                settings["seed"], "dropout", settings["width"], device=self.inputs.device
-            )
-        self.history, self.seconds = [], 0.0
+        self.mu = self.method.penalties(samples)
+        self.multipliers = torch.zeros_like(self.residuals) if self.method.has_multipliers else None
+        self.generator = None
+        if self.method.dropped:
+            self.generator = stream(training.seed, "dropout", training.width, device=device)
+        self.history: list[torch.Tensor] = []
+        self.seconds = 0.0
 
     @property
-    def interpolates(self):
+    def interpolates(self) -> torch.Tensor:
         """Which networks have to interpolate: those whose closed form is not too steep."""
-        if self.method != "lagrangian":
+        if self.multipliers is None:
             return torch.zeros(self.nets.n_nets, dtype=torch.bool)
         return self.closed_form <= STEEPEST * 2 * self.n_ramps
 
-    def _gradients(self, dropout):
+    def _gradients(self, dropped: float) -> None:
         W, A, V = self.nets.parameters()
-        W.grad.copy_(W).mul_(self.on_cost)
+        W.grad.copy_(W).mul_(self.method.on_cost)
         W.grad[..., -1] = 0  # biases are free
-        A.grad.copy_(A).mul_(self.on_cost)
+        A.grad.copy_(A).mul_(self.method.on_cost)
         V.grad.zero_()
         add_gradients(
             self.nets,
@@ -112,19 +118,25 @@ class Trainer:
             self.mu,
             (W.grad, A.grad, V.grad),
             self.residuals,
-            dropout,
+            dropped,
             self.generator,
         )
 
-    def round(self):
-        """One round of steps, then the multipliers and one line of history."""
-        s = self.settings
-        total = s["rounds"] * s["steps"]
-        for step in range(s["steps"]):
-            done = min(1, (len(self.history) * s["steps"] + step) / total)
+    def round(self) -> None:
+        """One round of steps, then the multipliers and one line of history.
+
+        Raises
+        ------
+        Diverged
+            If a residual is not finite.
+        """
+        steps = self.training.steps
+        total = self.training.rounds * steps
+        for step in range(steps):
+            done = min(1, (len(self.history) * steps + step) / total)
             fall = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * done)) / 2
-            self.adam.param_groups[0]["lr"] = s["learning_rate"] * fall
-            self._gradients(self.dropout)
+            self.adam.param_groups[0]["lr"] = self.training.learning_rate * fall
+            self._gradients(self.method.dropped)
             self._check_finite(f"step {step + 1}")
             self.adam.step()
         self._gradients(0.0)  # residuals of the weights as they are now
@@ -135,41 +147,52 @@ class Trainer:
         rms = self.residuals.square().mean(dim=(1, 2)).sqrt()
         self.history.append(torch.stack([rms, self.nets.cost()]).double().cpu())
 
-    def _check_finite(self, where):
+    def _check_finite(self, where: str) -> None:
         if not math.isfinite(self.residuals.sum()):
             raise Diverged(
                 f"a residual is not finite in round {len(self.history) + 1}, {where}: "
-                f"try a learning_rate below {self.settings['learning_rate']:g}"
+                f"try a learning_rate below {self.training.learning_rate:g}"
             )
 
-    def converged(self, residual_tol, settle_tol):
+    def converged(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Which networks have converged, bool (S,), and the relative changes that decide it."""
         if len(self.history) < 2 * WINDOW:
             return torch.zeros(self.nets.n_nets, dtype=torch.bool), None
         last = torch.stack(self.history[-2 * WINDOW :])
         rms, cost = last[:, 0], last[:, 1]
         objective = self.mu.double().cpu() / 2 * self.targets.numel() * rms.square()
-        if self.on_cost:
-            objective = torch.where(self.interpolates, cost, objective + self.on_cost * cost)
+        on_cost = self.method.on_cost
+        if on_cost:
+            objective = torch.where(self.interpolates, cost, objective + on_cost * cost)
         before, after = objective.view(2, WINDOW, -1).mean(1)
         change = (after / before - 1).abs()
-        settled, fits = change <= settle_tol, rms[-WINDOW:].amax(dim=0) <= residual_tol
-        if not self.on_cost:  # the loss has no floor to settle at
+        settled = change <= self.training.settle_tol
+        fits = rms[-WINDOW:].amax(dim=0) <= self.training.residual_tol
+        if not on_cost:  # the loss has no floor to settle at
             return settled | fits, change
         return settled & (fits | ~self.interpolates), change
 
-    def run(self, last_round, residual_tol, settle_tol, checkpoint, progress):
-        """Rounds until all networks have converged."""
+    def run(self, checkpoint: str | PathLike[str] | None, progress: bool) -> None:
+        """Rounds until all networks have converged.
+
+        Raises
+        ------
+        NotConverged
+            If the rounds are used up before.
+        Diverged
+            If a residual is not finite.
+        """
+        last_round = self.training.last_round
         known = self.closed_form[self.closed_form.isfinite()]
         fitted = self.interpolates if self.interpolates.any() else slice(None)
         closed = f"{known.mean():.2f}" if len(known) else "none"
         with tqdm(
             total=last_round, initial=len(self.history), unit="round", disable=not progress
         ) as bar:
-            done, change = self.converged(residual_tol, settle_tol)
+            done, change = self.converged()
             while not done.all():
                 if len(self.history) >= last_round:
-                    raise NotConverged(self._why(done, change, residual_tol, settle_tol))
+                    raise NotConverged(self._why(done, change))
                 began = time.perf_counter()
                 self.round()
                 self.seconds += time.perf_counter() - began
@@ -181,9 +204,10 @@ class Trainer:
                     f"residual {worst:.1e}, cost {cost.mean():.2f}, closed form {closed}"
                 )
                 bar.update()
-                done, change = self.converged(residual_tol, settle_tol)
+                done, change = self.converged()
 
-    def _why(self, done, change, residual_tol, settle_tol):
+    def _why(self, done: torch.Tensor, change: torch.Tensor) -> str:
+        residual_tol, settle_tol = self.training.residual_tol, self.training.settle_tol
         last = torch.stack(self.history[-WINDOW:])[:, 0].amax(dim=0)
         need = torch.maximum(change / settle_tol, last / residual_tol * self.interpolates)
         worst = int((need * ~done).argmax())
@@ -206,9 +230,23 @@ class Trainer:
             "anew with more rounds, more width or another penalty."
         )
 
-    def _state(self):
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        """What a checkpoint must agree with: all that the path of the weights depends on."""
+        t = self.training
         return {
-            "settings": json.dumps(self.settings, sort_keys=True),
+            "width": t.width,
+            "method": repr(t.method),
+            "learning_rate": t.learning_rate,
+            "rounds": t.rounds,
+            "steps": t.steps,
+            "seed": t.seed,
+            "samples": hashlib.sha256(self.inputs.cpu().numpy().tobytes()).hexdigest(),
+        }
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "settings": json.dumps(self._settings, sort_keys=True),
             "weights": [x.detach() for x in self.nets.parameters()],
             "adam": self.adam.state_dict(),
             "multipliers": self.multipliers,
@@ -217,17 +255,25 @@ class Trainer:
             "seconds": self.seconds,
         }
 
-    def save(self, path):
+    def save(self, path: str | PathLike[str]) -> None:
         """Write the state, whole or not at all."""
-        path = Path(path)
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        torch.save(self._state(), fresh)
-        os.replace(fresh, path)
+        with replacing(path) as fresh:
+            torch.save(self._state(), fresh)
 
-    def load(self, path):
-        """Go back to a state; one of another fit is refused."""
+    def load(self, path: str | PathLike[str]) -> None:
+        """Go back to a state.
+
+        Raises
+        ------
+        ValueError
+            If the file is no checkpoint, or one of another fit.
+        """
         state = read_checkpoint(path, self.inputs.device)
-        theirs, ours = json.loads(state["settings"]), self.settings
+        try:
+            theirs = dict(json.loads(state["settings"]))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"checkpoint {path} does not hold the state of a fit") from error
+        ours = self._settings
         differs = [k for k in ours if theirs.get(k) != ours[k]]
         if differs:
             raise ValueError(

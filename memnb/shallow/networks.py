@@ -1,4 +1,4 @@
-r"""A batch of shallow ReLU networks and the gradient of their training objectives.
+r"""Chapter 4: a batch of shallow ReLU networks and the gradient of their training objectives.
 
 The S networks of a batch are :math:`h_s(y) = A_s [W_s \bar y]_+ + V_s \bar y` with
 :math:`\bar y = (y, 1)`, so that the last column of :math:`W_s` holds the biases and the last column
@@ -16,8 +16,12 @@ Every objective here is a sum over samples of :math:`\lambda_i^\top r_i + \tfrac
 They are written out because five matrix products on blocks of samples that fit into the cache take
 less time than automatic differentiation, which ``benchmarks/fit.py`` measures; the tests compare
 the two.
+
+Weights are stored in half precision. Networks that are to be stored are rounded to it right after
+training, and all that is said of them (residual, cost, ends of flows) is of the rounded networks.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +30,7 @@ from memnb.minnorm.denoisers import ReLUNetwork
 from memnb.streams import stream
 from memnb.validation import check_integer, check_points
 
-__all__ = ["NetworkBatch", "add_gradients"]
+__all__ = ["NetworkBatch", "add_gradients", "rounded", "weights"]
 
 CACHE_BLOCK = 2**19  # hidden values in one block on the CPU: 2 MB in float32
 DEVICE_BLOCK = 2**28
@@ -51,12 +55,25 @@ class NetworkBatch:
     V: torch.Tensor
 
     @classmethod
-    def random(cls, n_nets, width, dim, seed=0, dtype=torch.float32, device="cpu"):
+    def random(
+        cls,
+        n_nets: int,
+        width: int,
+        dim: int,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> "NetworkBatch":
         r"""Draw weights :math:`\mathcal{N}(0, 1/\text{fan-in})` and biases half as large.
 
         The skip connection starts at zero. The numbers are drawn in float64 on the CPU, net by net,
         so that the first nets of a larger batch are those of a smaller one; networks of another
         width or dimension have a stream of their own.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a number is not an integer of at least 1 (the seed: 0).
         """
         check_integer("n_nets", n_nets, 1)
         check_integer("width", width, 1)
@@ -86,12 +103,18 @@ class NetworkBatch:
         """Dimension d."""
         return self.A.shape[1]
 
-    def parameters(self):
+    def parameters(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The three tensors."""
         return self.W, self.A, self.V
 
-    def __call__(self, y):
-        """Evaluate network s at y[s], for y of shape (S, ..., d)."""
+    def __call__(self, y: torch.Tensor) -> torch.Tensor:
+        """Evaluate network s at y[s], for y of shape (S, ..., d).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If y is no floating-point tensor of that shape.
+        """
         check_points("y", y, self.dim)
         if len(y) != self.n_nets:
             raise ValueError(f"y must have shape ({self.n_nets}, ..., d), got {tuple(y.shape)}")
@@ -100,12 +123,12 @@ class NetworkBatch:
         out = hidden @ self.A.mT + flat @ self.V[..., :-1].mT + self.V[..., -1][:, None]
         return out.reshape(y.shape)
 
-    def cost(self):
+    def cost(self) -> torch.Tensor:
         r"""Costs :math:`\tfrac12(\lVert A_s \rVert^2 + \lVert W_s \rVert^2)`, shape (S,)."""
         weights = self.W[..., :-1].square().sum(dim=(1, 2))
         return 0.5 * (self.A.square().sum(dim=(1, 2)) + weights)
 
-    def network(self, s) -> ReLUNetwork:
+    def network(self, s: int) -> ReLUNetwork:
         """Network s on its own."""
         return ReLUNetwork(
             W=self.W[s, :, :-1].contiguous(),
@@ -115,12 +138,34 @@ class NetworkBatch:
             c=self.V[s, :, -1].contiguous(),
         )
 
-    def to(self, dtype=None, device=None) -> "NetworkBatch":
+    def to(
+        self, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+    ) -> "NetworkBatch":
         """A copy in another dtype or on another device."""
         return NetworkBatch(*(x.to(device=device, dtype=dtype) for x in self.parameters()))
 
 
-def _blocks(n_nets, n_samples, width, budget):
+def rounded(networks: NetworkBatch) -> NetworkBatch:
+    """The networks as they are stored: weights rounded to half precision."""
+    return NetworkBatch(*(x.half().float() for x in networks.parameters()))
+
+
+def weights(networks: NetworkBatch, every: int = 1) -> dict[str, torch.Tensor]:
+    """Weights of every k-th network, without the units that are dead in all of them.
+
+    Returns
+    -------
+    dict of Tensor, float16
+        ``"W"``, ``"A"`` and ``"V"`` as in :class:`NetworkBatch`, on the CPU; a unit is dead if
+        the norms of its weights multiply to less than 1e-6 of the largest such product.
+    """
+    W, A, V = (x[::every].cpu().half() for x in networks.parameters())
+    size = A.float().norm(dim=1) * W.float().norm(dim=2)
+    alive = (size > 1e-6 * size.amax(dim=1, keepdim=True)).any(dim=0)
+    return {"W": W[:, alive], "A": A[..., alive], "V": V}
+
+
+def _blocks(n_nets: int, n_samples: int, width: int, budget: int) -> Iterator[tuple[slice, slice]]:
     """Slices (nets, samples) whose hidden values fit the budget, whole nets if they fit."""
     nets = max(1, budget // (n_samples * width))
     samples = n_samples if nets > 1 else max(1, budget // width)
@@ -130,8 +175,16 @@ def _blocks(n_nets, n_samples, width, budget):
 
 
 def add_gradients(
-    nets, inputs, targets, multipliers, mu, gradients, residuals, dropout=0.0, generator=None
-):
+    nets: NetworkBatch,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    multipliers: torch.Tensor | None,
+    mu: torch.Tensor,
+    gradients: Sequence[torch.Tensor],
+    residuals: torch.Tensor,
+    dropout: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> None:
     r"""Add the gradients of :math:`\sum_i \lambda_i^\top r_i + \tfrac\mu2 \lVert r_i \rVert^2`.
 
     Parameters
@@ -161,8 +214,8 @@ def add_gradients(
         y = inputs[s, i]
         hidden = torch.relu_(y @ W[s].mT)
         if dropout:
-            kept = torch.empty_like(hidden).bernoulli_(1 - dropout, generator=generator)
-            hidden *= kept.div_(1 - dropout)
+            passes = torch.empty_like(hidden).bernoulli_(1 - dropout, generator=generator)
+            hidden *= passes.div_(1 - dropout)
         r = torch.baddbmm(y @ V[s].mT, hidden, A[s].mT).sub_(targets[i])
         residuals[s, i] = r
         g = mu[s, None, None] * r

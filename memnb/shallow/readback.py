@@ -1,70 +1,78 @@
-"""What is kept of a long run: rounded networks, what is true of them, and the run itself.
+"""Chapter 4: what was kept of the long runs, read again.
 
-Weights are kept in half precision. Networks whose weights are kept are rounded to it right after
-training, and all that is told of them (residual, cost, ends of flows) is of the rounded networks.
+Nothing here trains or writes: :mod:`memnb.shallow.runs` says what is computed and
+``python -m memnb.shallow`` computes and keeps it.
 """
 
-import time
-from dataclasses import asdict
-from pathlib import Path
+from functools import cache
+from typing import Any
 
 import torch
 
 from memnb import results
+from memnb.minnorm.data import TrainingSet, orthogonal_set
 
-from ._trainer import read_checkpoint
+from .flows import exact_endpoints
 from .networks import NetworkBatch
+from .runs import CHAPTER, Flows
 
-__all__ = ["CHAPTER", "keep", "load_networks", "quality", "rounded", "weights"]
+__all__ = ["ends", "load_flows", "load_networks", "load_run", "run_of"]
 
-CHAPTER = "04-trained-denoisers"
-
-
-def rounded(networks: NetworkBatch):
-    """The networks as they are kept: weights rounded to half precision."""
-    return NetworkBatch(*(x.half().float() for x in networks.parameters()))
+Arrays = dict[str, torch.Tensor]
 
 
-def quality(networks, samples, done):
-    """Residual and cost of rounded networks, and the cost of the closed form."""
-    with torch.no_grad():
-        r = networks(samples.y) - samples.targets
-    return {
-        "residual": r.square().mean(dim=(1, 2)).sqrt().cpu(),
-        "cost": networks.cost().cpu(),
-        "closed_form": done.closed_form.float(),
-    }
+def load_run(name: str) -> tuple[Arrays, dict[str, Any]]:
+    """Arrays and provenance of a kept run of the chapter, by its name.
+
+    Raises
+    ------
+    memnb.results.ResultsCorrupt
+        If a file is missing or unreadable, or the checksum does not fit.
+    """
+    return results.load(f"{CHAPTER}/{name}")
 
 
-def weights(networks, every=1):
-    """Weights of every k-th network to keep, without the units that are dead in all of them."""
-    W, A, V = (x[::every].cpu().half() for x in networks.parameters())
-    size = A.float().norm(dim=1) * W.float().norm(dim=2)
-    alive = (size > 1e-6 * size.amax(dim=1, keepdim=True)).any(dim=0)
-    return {"W": W[:, alive], "A": A[..., alive], "V": V}
+@cache
+def load_flows(d: int, method: str, S: int = 30) -> tuple[Arrays, dict[str, Any]]:
+    """Arrays and provenance of a run of flows in d dimensions with S noise levels.
+
+    Ten levels are every third of the 30, so that both are one run.
+    """
+    return load_run(f"flows-d{d}{'-s150' if S == 150 else ''}-{method}")
 
 
-def load_networks(arrays, suffix=""):
-    """The networks of a run that :func:`memnb.results.load` returned."""
+def run_of(record: dict[str, Any]) -> Flows:
+    """The run of flows that a provenance describes."""
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in record["parameters"].items()}
+    return Flows(**values)
+
+
+def load_networks(arrays: Arrays, suffix: str = "") -> NetworkBatch:
+    """The networks of a run whose weights were kept, those for N points with suffix ``"_N"``."""
     return NetworkBatch(*(arrays[f"{name}{suffix}"].float() for name in "WAV"))
 
 
-def keep(name, run, command, workdir, device):
-    """Do a run, go on from the checkpoints in ``workdir``, and keep what it returns.
+@cache
+def ends(d: int, method: str, N: int, S: int = 30) -> tuple[TrainingSet, Arrays, Arrays]:
+    """Training set, and ends of the trained and of the exact flows, by the name of the flow.
 
-    The wall time that is told includes that of earlier calls.
+    Parameters
+    ----------
+    d, method, S
+        As for :func:`load_flows`.
+    N : int
+        Number of training points.
+
+    Returns
+    -------
+    training_set : TrainingSet
+    trained : dict of Tensor, shape (n, d)
+        ``"score"``, ``"probability"``, and ``"paused"`` where the latter enters low noise.
+    exact : dict of Tensor, shape (n, d)
+        As :func:`memnb.shallow.flows.exact_endpoints` returns.
     """
-    workdir = Path(workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
-    spent = sum(read_checkpoint(path)["seconds"] for path in workdir.glob("*.pt"))
-    began = time.perf_counter() - spent
-    arrays = run.run(workdir, device)
-    return results.save(
-        f"{CHAPTER}/{name}",
-        arrays,
-        command=command,
-        parameters=asdict(run),
-        seed=run.seed,
-        device=results.cpu() if device == "cpu" else torch.cuda.get_device_name(device),
-        seconds=time.perf_counter() - began,
-    )
+    arrays, record = load_flows(d, method, S)
+    run, every = run_of(record), run_of(record).n_levels // S
+    names = ("score", "probability", "paused")
+    trained = {flow: arrays[f"{flow}_{N}_every{every}"].double() for flow in names}
+    return orthogonal_set(N, d), trained, exact_endpoints(run, N, trained["paused"])

@@ -1,5 +1,6 @@
-r"""Noisy samples :math:`y_{n,m} = x_n + \sigma \varepsilon_{n,m}`, and the closed form they imply.
+r"""Chapter 4: noisy samples, and the closed form that they imply.
 
+Training data are samples :math:`y_{n,m} = x_n + \sigma \varepsilon_{n,m}`, m = 1, ..., M.
 A network that interpolates finitely many samples need not map whole balls to their centers. What
 takes the ball's place along direction :math:`u_n` is the reach of the samples: ramp n may rise
 between the largest projection :math:`u_n^\top y` of the samples of all *other* points and the
@@ -14,6 +15,8 @@ somewhat cheaper interpolants exist, and as M grows the reach grows like
 :math:`\sigma \sqrt{2 \log (MN)}`.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -48,21 +51,28 @@ class NoisySamples:
     point: torch.Tensor
 
     @property
-    def targets(self):
+    def targets(self) -> torch.Tensor:
         """Clean point of each sample, shape (N M, d)."""
         return self.training_set.points.to(self.inputs)[self.point]
 
     @property
-    def y(self):
+    def y(self) -> torch.Tensor:
         """The samples, shape (S, N M, d)."""
         return self.inputs[..., :-1]
 
-    def at(self, s):
+    def at(self, s: int) -> "NoisySamples":
         """The samples at noise level number s alone, for one network."""
         return replace(self, sigma=self.sigma[s : s + 1], inputs=self.inputs[s : s + 1])
 
 
-def draw_samples(training_set, sigma, n_noisy, seed=0, dtype=torch.float32, device="cpu"):
+def draw_samples(
+    training_set: TrainingSet,
+    sigma: float | Sequence[float] | torch.Tensor,
+    n_noisy: int,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> NoisySamples:
     r"""Draw the training data of S networks.
 
     Parameters
@@ -84,16 +94,21 @@ def draw_samples(training_set, sigma, n_noisy, seed=0, dtype=torch.float32, devi
     -------
     NoisySamples
 
+    Raises
+    ------
+    TypeError, ValueError
+        If the training set is none, or a number is out of range; the message names the argument.
+
     Examples
     --------
     >>> from memnb.minnorm.data import orthogonal_set
     >>> draw_samples(orthogonal_set(3, 2), [0.1, 0.2], n_noisy=50).inputs.shape
     torch.Size([2, 150, 3])
     """
+    if not isinstance(training_set, TrainingSet):
+        raise TypeError(f"training_set must be a TrainingSet, got {type(training_set).__name__}")
     check_integer("n_noisy", n_noisy, 1)
-    levels = torch.atleast_1d(torch.as_tensor(sigma, dtype=torch.float64)).cpu()
-    for level in levels.flatten().tolist():
-        check_real("sigma", level, 0, float("inf"), open_low=True, open_high=True)
+    levels = _levels(sigma)
     generator = stream(seed, "samples", training_set.n_points, n_noisy)
     point = torch.arange(training_set.n_points).repeat_interleave(n_noisy)
     clean = training_set.points.cpu().double()[point]
@@ -104,7 +119,22 @@ def draw_samples(training_set, sigma, n_noisy, seed=0, dtype=torch.float32, devi
     return NoisySamples(training_set.to(device=device), levels, inputs.to(device), point.to(device))
 
 
-def sample_ramps(samples: NoisySamples):
+def _levels(sigma: float | Sequence[float] | torch.Tensor) -> torch.Tensor:
+    """Positive noise levels, float64 (S,), from a number or several."""
+    try:
+        levels = torch.atleast_1d(torch.as_tensor(sigma, dtype=torch.float64)).cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"sigma must be a number or a sequence of them, got {sigma!r}") from error
+    if levels.ndim > 1 or not len(levels):
+        raise ValueError(
+            f"sigma must be a number or a sequence of at least one, got shape {tuple(levels.shape)}"
+        )
+    for level in levels.tolist():
+        check_real("sigma", level, 0, math.inf, open_low=True, open_high=True)
+    return levels
+
+
+def sample_ramps(samples: NoisySamples) -> list[RampDenoiser | None]:
     r"""The closed form of the samples, one denoiser for each noise level.
 
     Returns
@@ -142,7 +172,7 @@ def sample_ramps(samples: NoisySamples):
     return ramps
 
 
-def closed_form_cost(samples: NoisySamples):
+def closed_form_cost(samples: NoisySamples) -> torch.Tensor:
     """Costs of the closed forms of the samples, float64 (S,); infinite where there is none."""
     costs = [ramp.cost() if ramp else torch.inf for ramp in sample_ramps(samples)]
     return torch.tensor(costs, dtype=torch.float64)

@@ -1,57 +1,95 @@
-r"""Train a batch of shallow ReLU denoisers: Augmented Lagrangian, weight decay, plain, dropout.
+r"""Chapter 4: a batch of shallow ReLU denoisers, trained until it has converged.
 
-**Augmented Lagrangian** (``"lagrangian"``). The minimum-norm problem
-
-.. math:: \min_\theta\; C(\theta) \quad\text{subject to}\quad r_i = h(y_i) - x_i = 0
-          \text{ for all samples } i
-
-is solved by minimizing :math:`C + \sum_i (\lambda_i^\top r_i + \tfrac\mu2 \lVert r_i \rVert^2)`
-with Adam while, after every round of 50 steps, :math:`\lambda_i \leftarrow \lambda_i + \mu r_i`.
-The penalty :math:`\mu` stays constant, and decides the result. The network first solves a strongly
-regularized problem and then tightens the fit; a penalty that is large from the start
-freezes it at a much more expensive interpolant. One that is too small lets it do without
-ramps: a linear h saves about 2 in cost for each ramp and pays about
-:math:`\tfrac\mu2 N M \sigma^2`, its units die, and dead units have no gradient. The default,
-:math:`\mu = \max(200, 6 / (N \sigma^2)) / M` for unit norms, lies between. Where the samples of two
-points overlap or nearly do (high noise), interpolation is out of reach; there the multipliers stay
-zero and the network minimizes the penalized problem.
-
-**Ablations** minimize :math:`\tfrac12 \sum_i \lVert r_i \rVert^2 + \lambda C` with Adam:
-``"weight-decay"`` with :math:`\lambda > 0`, ``"adam"`` with :math:`\lambda = 0`, and ``"dropout"``
-with :math:`\lambda = 0` and hidden values dropped. arXiv:2506.19031 gives :math:`\lambda = 0.25` at
-M = 500 and not the convention. Here losses are summed over samples, so that :math:`\lambda` has to
-grow with M for the same balance, and only what C counts is decayed: not biases, V and offset,
-which the option ``weight_decay`` of an optimizer in torch would decay as well.
-
+What is minimized is in :mod:`memnb.shallow.methods`, the loop in :mod:`memnb.shallow._trainer`.
 The same steps taken by the Lagrangian library ``cooper`` end at about the same residual and cost.
 They take longer for small networks, and train one network at a time (``benchmarks/cooper.py``);
-hence the loop in :mod:`memnb.shallow._trainer`.
+hence the loop of this package.
 
 A fit ends when it has converged, never because a number of steps is used up: the cost (or the
 objective) must have settled and, for the Augmented Lagrangian, the residual must have been below
-the tolerance in each of the last three rounds. Without a cost in the objective (``"adam"``,
-``"dropout"``) the loss need not settle, and such a residual is enough. Otherwise
+the tolerance in each of the last three rounds. Without a cost in the objective (:class:`Plain`,
+:class:`Dropout`) the loss need not settle, and such a residual is enough. Otherwise
 :class:`NotConverged` is raised; numbers that are not finite raise :class:`Diverged` at once.
-
-References
-----------
-Zeno et al., *When Diffusion Models Memorize*, ICML 2025, arXiv:2506.19031, Section 5. Nocedal and
-Wright, *Numerical Optimization*, 2nd ed., Section 17.3 (augmented Lagrangian).
 """
 
-import hashlib
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 
 import torch
 
-from memnb.validation import check_choice, check_integer, check_real
+from memnb.validation import check_integer, check_real
 
-from ._trainer import METHODS, WINDOW, Diverged, NotConverged, Trainer
+from ._trainer import WINDOW, Diverged, NotConverged, Trainer
+from .methods import METHODS, AugmentedLagrangian, Method
 from .networks import NetworkBatch
 from .samples import NoisySamples
 
-__all__ = ["METHODS", "Diverged", "FitResult", "NotConverged", "fit"]
+__all__ = ["Diverged", "FitResult", "NotConverged", "Training", "fit"]
+
+
+@dataclass(frozen=True)
+class Training:
+    r"""How a batch is trained, and when it has converged.
+
+    Parameters
+    ----------
+    width : int
+        Hidden units K. The closed form needs 2 (N - 1); about 17 for each of these are enough.
+    method : Method
+        :class:`AugmentedLagrangian`, :class:`WeightDecay`, :class:`Plain` or :class:`Dropout`.
+    learning_rate : float
+        First rate of Adam (betas 0.9 and 0.99), which falls to 2 % along a cosine.
+    rounds : int
+        Rounds of the cosine.
+    extra_rounds : int, optional
+        Further rounds at the last rate before giving up; as many as ``rounds`` if not given. Six
+        rounds altogether are the least in which a fit can converge.
+    steps : int
+        Steps in a round.
+    residual_tol : float
+        Largest residual of a converged Augmented Lagrangian in each of its last three rounds, see
+        :attr:`FitResult.residual`.
+    settle_tol : float
+        Largest relative change of the mean over three rounds against the three before: of the cost,
+        or else of the objective.
+    seed : int
+        Seed of the first weights and of the dropped values, which have streams of their own.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is of another type or out of range; the message names it.
+    """
+
+    width: int
+    method: Method = field(default_factory=AugmentedLagrangian)
+    learning_rate: float = 1e-2
+    rounds: int = 60
+    extra_rounds: int | None = None
+    steps: int = 50
+    residual_tol: float = 1e-3
+    settle_tol: float = 3e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.method, Method):
+            names = ", ".join(kind.__name__ for kind in METHODS.values())
+            raise TypeError(f"method must be one of {names}, got {self.method!r}")
+        check_integer("width", self.width, 1)
+        check_integer("rounds", self.rounds, 1)
+        if self.extra_rounds is not None:
+            check_integer("extra_rounds", self.extra_rounds, 0)
+        check_integer("steps", self.steps, 1)
+        check_integer("seed", self.seed, 0)
+        for name in ("learning_rate", "residual_tol", "settle_tol"):
+            check_real(name, getattr(self, name), 0, math.inf, open_low=True, open_high=True)
+
+    @property
+    def last_round(self) -> int:
+        """Number of rounds after which a fit gives up."""
+        return self.rounds + (self.rounds if self.extra_rounds is None else self.extra_rounds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +100,8 @@ class FitResult:
     ----------
     networks : NetworkBatch
         The S networks, in the dtype of the samples.
-    method : str
-        One of :data:`METHODS`.
+    training : Training
+        How they were trained.
     residual : Tensor, shape (S,)
         Root mean square of the entries of :math:`h(y_i) - x_i`.
     cost : Tensor, shape (S,)
@@ -81,7 +119,7 @@ class FitResult:
     """
 
     networks: NetworkBatch
-    method: str
+    training: Training
     residual: torch.Tensor
     cost: torch.Tensor
     closed_form: torch.Tensor
@@ -97,54 +135,19 @@ class FitResult:
 
 def fit(
     samples: NoisySamples,
-    width,
-    method="lagrangian",
+    training: Training,
     *,
-    penalty=None,
-    weight_decay=0.25,
-    dropout=0.1,
-    learning_rate=1e-2,
-    rounds=60,
-    extra_rounds=None,
-    steps=50,
-    residual_tol=1e-3,
-    settle_tol=3e-3,
-    seed=0,
-    checkpoint=None,
-    progress=True,
-):
+    checkpoint: str | PathLike[str] | None = None,
+    progress: bool = True,
+) -> FitResult:
     r"""Train one network for each noise level of the samples, all at once.
 
     Parameters
     ----------
     samples : NoisySamples
         Training data; their dtype and device are used throughout.
-    width : int
-        Hidden units K. The closed form needs 2 (N - 1); about 17 for each of these are enough.
-    method : {"lagrangian", "weight-decay", "adam", "dropout"}
-        See the module.
-    penalty : float, optional
-        :math:`\mu > 0` of all networks; :math:`\max(200, 6 / (N \sigma^2)) / M` if not given.
-    weight_decay : float
-        :math:`\lambda \ge 0` of ``"weight-decay"``.
-    dropout : float
-        Probability in (0, 1) of ``"dropout"``.
-    learning_rate : float
-        First rate of Adam (betas 0.9 and 0.99), which falls to 2 % along a cosine.
-    rounds : int
-        Rounds of the cosine.
-    extra_rounds : int, optional
-        Further rounds at the last rate before giving up; as many as ``rounds`` if not given.
-    steps : int
-        Steps in a round.
-    residual_tol : float
-        Largest residual of a converged Augmented Lagrangian in each of its last three rounds, see
-        :attr:`FitResult.residual`.
-    settle_tol : float
-        Largest relative change of the mean over three rounds against the three before: of the cost,
-        or else of the objective.
-    seed : int
-        Seed of the first weights and of the dropped values.
+    training : Training
+        Width, method, length and tolerances.
     checkpoint : path, optional
         File that holds the state after each round. If it exists the fit goes on from there, as if
         it had never stopped.
@@ -161,45 +164,40 @@ def fit(
         If a network has not converged after all rounds; the checkpoint, if any, remains.
     Diverged
         If a number is not finite.
+    TypeError
+        If the samples or the training are something else.
     ValueError
-        If an argument is out of range, or the checkpoint belongs to another fit or is none.
+        If the rounds are too few to converge, or the checkpoint belongs to another fit, is none, or
+        its folder does not exist.
 
     Examples
     --------
     >>> from memnb.minnorm.data import orthogonal_set
     >>> from . import draw_samples
     >>> samples = draw_samples(orthogonal_set(2, 1), 0.1, n_noisy=30)
-    >>> done = fit(samples, width=64, rounds=40, steps=40, progress=False)
+    >>> done = fit(samples, Training(width=64, rounds=40, steps=40), progress=False)
     >>> bool(done.residual < 1e-3), bool(abs(done.cost / done.closed_form - 1) < 0.02)
     (True, True)
     """
-    check_choice("method", method, METHODS)
-    check_integer("rounds", rounds, 2 * WINDOW)
-    extra = rounds if extra_rounds is None else check_integer("extra_rounds", extra_rounds, 0)
-    settings = {
-        "width": check_integer("width", width, 1),
-        "method": method,
-        "penalty": None if penalty is None else check_real("penalty", penalty, 0, open_low=True),
-        "weight_decay": check_real("weight_decay", weight_decay, 0),
-        "dropout": check_real("dropout", dropout, 0, 1, open_low=True, open_high=True),
-        "learning_rate": check_real("learning_rate", learning_rate, 0, open_low=True),
-        "rounds": rounds,
-        "steps": check_integer("steps", steps, 1),
-        "seed": check_integer("seed", seed, 0),
-        "samples": hashlib.sha256(samples.inputs.cpu().numpy().tobytes()).hexdigest(),
-    }
-    residual_tol = check_real("residual_tol", residual_tol, 0, open_low=True)
-    settle_tol = check_real("settle_tol", settle_tol, 0, open_low=True)
+    if not isinstance(samples, NoisySamples):
+        raise TypeError(f"samples must be NoisySamples, got {type(samples).__name__}")
+    if not isinstance(training, Training):
+        raise TypeError(f"training must be a Training, got {type(training).__name__}")
+    if training.last_round < 2 * WINDOW:
+        raise ValueError(
+            f"rounds and extra_rounds must add up to at least {2 * WINDOW}, in which a fit can "
+            f"converge, got {training.last_round}"
+        )
     if checkpoint is not None and not Path(checkpoint).parent.is_dir():
         raise ValueError(f"checkpoint {checkpoint} lies in a folder that does not exist")
-    trainer = Trainer(samples, settings)
+    trainer = Trainer(samples, training)
     if checkpoint is not None and Path(checkpoint).exists():
         trainer.load(checkpoint)
-    trainer.run(rounds + extra, residual_tol, settle_tol, checkpoint, progress)
+    trainer.run(checkpoint, progress)
     residual, cost = trainer.history[-1]
     return FitResult(
         networks=NetworkBatch(*(x.detach().clone() for x in trainer.nets.parameters())),
-        method=method,
+        training=training,
         residual=residual,
         cost=cost,
         closed_form=trainer.closed_form,

@@ -1,6 +1,11 @@
 """Long runs in small: what is kept can be computed again from what is kept."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import asdict
 
 import pytest
@@ -9,21 +14,16 @@ import torch
 import memnb
 from memnb import results
 from memnb.explorers import trained_denoisers as explorers
-from memnb.explorers.trained_denoisers import Retrain, small_case
+from memnb.explorers.trained_denoisers import Retrain
 from memnb.minnorm.stability import function_distance, subsets, sum_drift
-from memnb.shallow import (
-    METHODS,
-    closed_form_cost,
-    draw_samples,
-    runs,
-    sample_ramps,
-)
+from memnb.shallow import METHODS, Training, closed_form_cost, draw_samples, runs, sample_ramps
 from memnb.shallow import fit as fit_networks
-from memnb.shallow import (
-    readback as kept,
-)
-from memnb.shallow._trainer import NotConverged
-from memnb.shallow.networks import NetworkBatch
+from memnb.shallow import flows as trained_flows
+from memnb.shallow.__main__ import keep, main
+from memnb.shallow._trainer import NotConverged, read_checkpoint
+from memnb.shallow.chapter import small_case
+from memnb.shallow.networks import NetworkBatch, rounded, weights
+from memnb.shallow.readback import load_networks
 
 TINY = {"counts": (2, 3), "d": 3, "n_noisy": 12, "n_levels": 6, "n_starts": 40}
 LOOSE = {"residual_tol": 0.1, "settle_tol": 0.3, "rounds": 60, "steps": 10}
@@ -35,8 +35,8 @@ def flows(tmp_path_factory):
     run = runs.Flows(**TINY, **LOOSE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "where", lambda name, _root=None: _where(root, name))
-        kept.keep("flows-tiny", run, "python -m x", root / "work", "cpu")
-        return run, *results.load(f"{kept.CHAPTER}/flows-tiny"), root
+        keep("flows-tiny", run, "python -m x", root / "work", "cpu")
+        return run, *results.load(f"{runs.CHAPTER}/flows-tiny"), root
 
 
 def _where(root, name):
@@ -47,10 +47,10 @@ def test_a_flow_run_keeps_networks_that_give_its_endpoints(flows):
     run, arrays, record, _ = flows
     assert record["parameters"]["counts"] == [2, 3] and record["seconds"] > 0
     for N in run.counts:
-        networks = kept.load_networks(arrays, f"_{N}")
+        networks = load_networks(arrays, f"_{N}")
         assert networks.n_nets == 6 and networks.dim == 3
         for every in run.thin:
-            again = runs.endpoints(networks, run.levels(), run, every)
+            again = trained_flows.endpoints(networks, run.levels(), run, every)
             for name in ("score", "probability", "paused"):
                 told = arrays[f"{name}_{N}_every{every}"].float()
                 # half precision keeps three digits; a start on a ridge may fall either way
@@ -70,28 +70,28 @@ def test_the_same_run_again_goes_on_from_its_checkpoints(flows):
 def test_exact_endpoints_are_those_of_the_closed_form():
     run = runs.Flows(d=4, counts=(4,), n_starts=60)
     paused = memnb.gaussian_starts(60, 4, 0.4, seed=1)
-    ideal = runs.exact_endpoints(run, 4, paused)
+    ideal = trained_flows.exact_endpoints(run, 4, paused)
     box = memnb.orthogonal_set(4, 4)
     assert memnb.classify(ideal["score"], box, 1e-6).labels.max() <= 1  # vertices only
-    assert 2 < runs.reach(run, 4) < 3.5  # some standard deviations
+    assert 2 < trained_flows.reach(run, 4) < 3.5  # some standard deviations
     # Points within reach of the foot or top of all ramps end at vertices, the others do not.
     z = paused[:, :3]
     depth = torch.minimum(z, 1 - z).clamp(min=0).amax(dim=1)
     ends = memnb.classify(ideal["probability"], box, 1e-9).labels <= 1
-    clear = (depth - runs.reach(run, 4) * 0.098).abs() > 0.01
-    assert torch.equal(ends[clear], (depth < runs.reach(run, 4) * 0.098)[clear])
+    clear = (depth - trained_flows.reach(run, 4) * 0.098).abs() > 0.01
+    assert torch.equal(ends[clear], (depth < trained_flows.reach(run, 4) * 0.098)[clear])
 
 
 def test_dead_units_are_not_kept_and_not_missed():
     nets = NetworkBatch.random(2, 6, 3)
     nets.A[:, :, [1, 4]] = 0
     nets.A[1, :, 2] = 0  # alive in the other network
-    nets = kept.rounded(nets)
-    told = kept.load_networks(kept.weights(nets))
+    nets = rounded(nets)
+    told = load_networks(weights(nets))
     assert told.W.shape[1] == 4
     y = torch.randn(2, 10, 3, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(told(y), nets(y))
-    second = kept.load_networks(kept.weights(nets, every=2))
+    second = load_networks(weights(nets, every=2))
     assert second.n_nets == 1
     torch.testing.assert_close(second(y[:1]), nets(y)[:1])
 
@@ -104,7 +104,7 @@ def test_a_stability_run_in_small(tmp_path):
     arrays = run.run(tmp_path)
     assert arrays["drift_2"].shape == (2, 2, 4) and arrays["drift_3"].shape == (2, 1, 4)
     assert (arrays["residual"] <= 1e-3).all()
-    data, nets = memnb.orthogonal_set(4, 3, dtype=torch.float32), kept.load_networks(arrays)
+    data, nets = memnb.orthogonal_set(4, 3, dtype=torch.float32), load_networks(arrays)
     for order, limit in ((2, 2), (3, 1)):
         on = subsets(3, order, limit, run.seed)
         for s in range(run.n_draws):
@@ -181,38 +181,103 @@ def test_weight_decay_in_small_and_one_of_its_networks_alone(tmp_path):
     assert torch.isclose(alone.cost[0].float(), told["cost"][0, 0], rtol=0.05)
 
 
-def test_the_command_line_names_its_runs(capsys, tmp_path):
-    from memnb.shallow.__main__ import main
-
-    with pytest.raises(SystemExit):
-        main(["nonsense"])
-    assert "'stability', 'flows', 'sweep', 'decay'" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="quick"):
-        main(["stability", "--profile", "small"])
-    with pytest.raises(SystemExit, match="sweep has the profile quick only"):
-        main(["sweep", "--profile", "paper"])
-    for device in ("mps", "foo", "cuda:x"):
-        with pytest.raises(SystemExit, match="device must be cpu, cuda"):
-            main(["sweep", "--device", device, "--workdir", str(tmp_path)])
-    with pytest.raises(SystemExit, match="'cuda:99' was asked for, but there are"):
-        main(["sweep", "--device", "cuda:99", "--workdir", str(tmp_path)])
-    with pytest.raises(SystemExit, match="threads must be at least 1, got 0"):
-        main(["sweep", "--threads", "0", "--workdir", str(tmp_path)])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["stability", "--profile", "small"], "stability has the profiles paper, quick, got"),
+        (["sweep", "--profile", "paper"], "sweep has the profiles quick, got 'paper'"),
+        (["sweep", "--device", "mps"], "device must be 'cpu', 'cuda'"),
+        (["sweep", "--device", "cuda:99"], "device 'cuda:99' was asked for, but there are"),
+        (["sweep", "--threads", "0"], "threads must be at least 1, got 0"),
+        (["sweep", "--jobs", "-1"], "jobs must be at least 1, got -1"),
+        (["stability", "--jobs", "2"], "jobs must be 1 for stability"),
+    ],
+)
+def test_bad_options_end_in_one_line(capsys, tmp_path, arguments, message):
+    assert main([*arguments, "--workdir", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("memnb.shallow: ") and message in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_is_no_checkpoint_stops_the_command_with_one_line(capsys, tmp_path):
-    from memnb.shallow.__main__ import main
+def test_the_command_line_names_its_runs(capsys):
+    with pytest.raises(SystemExit):
+        main(["nonsense"])
+    assert "'stability', 'flows', 'sweep', 'decay'" in capsys.readouterr().err
 
+
+def test_a_file_that_is_no_checkpoint_stops_the_command_with_one_line(capsys, tmp_path):
     folder = tmp_path / "sweep-d10"
     folder.mkdir()
-    for content in (b"junk", b""):
+    for content in (b"junk", b"", b"text\n"):
         (folder / "sweep-25.pt").write_bytes(content)
-        assert main(["sweep", "--workdir", str(tmp_path)]) == 1
+        assert main(["sweep", "--again", "--workdir", str(tmp_path)]) == 1
         error = capsys.readouterr().err
-        assert (
-            error.startswith("memnb.shallow: checkpoint") and "sweep-25.pt cannot be read" in error
-        )
+        assert error.startswith("memnb.shallow: checkpoint") and error.count("\n") == 1
+        assert "sweep-25.pt cannot be read" in error
+
+
+def test_what_is_kept_is_not_done_again_unless_asked(capsys, tmp_path):
+    before = {p: p.stat().st_mtime_ns for p in results.where(f"{runs.CHAPTER}/decay-d10")}
+    assert main(["decay", "--workdir", str(tmp_path)]) == 0
+    assert "decay-d10 is kept already" in capsys.readouterr().out
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_same_run_again_leaves_its_files_and_other_arrays_replace_them(flows, monkeypatch):
+    run, arrays, record, root = flows
+    monkeypatch.setattr(results, "where", lambda name, _root=None: _where(root, name))
+    files = _where(root, f"{runs.CHAPTER}/flows-tiny")
+    before = {p: p.read_bytes() for p in files}
+    assert keep("flows-tiny", run, "another command", root / "work") == record
+    assert {p: p.read_bytes() for p in files} == before
+    assert not [p for p in files[0].parent.iterdir() if p not in files]
+
+    class Changed(runs.Flows):
+        def run(self, workdir, device="cpu", jobs=1):
+            return {**arrays, "sigma": arrays["sigma"] * 2}
+
+    changed = Changed(**asdict(run))
+    assert keep("flows-tiny", changed, "python -m x", root / "work")["sha256"] != record["sha256"]
+    again, _ = results.load(f"{runs.CHAPTER}/flows-tiny")
+    assert torch.equal(again["sigma"], arrays["sigma"] * 2)
+
+
+def test_two_jobs_give_what_one_gives(tmp_path):
+    run = runs.Sweep(N=4, d=3, counts=(10, 20), n_draws=1, width=48, rounds=40, steps=40)
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir(), two.mkdir()
+    alone, together = run.run(one), run.run(two, jobs=2)
+    assert alone.keys() == together.keys()
+    for name, values in alone.items():
+        torch.testing.assert_close(together[name], values, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "word", "jobs"),
+    [
+        (signal.SIGINT, 130, "interrupted", 1),
+        (signal.SIGTERM, 143, "terminated", 1),
+        (signal.SIGINT, 130, "interrupted", 2),
+    ],
+)
+def test_a_stopped_run_says_so_in_one_line_and_goes_on_later(tmp_path, number, status, word, jobs):
+    command = ["sweep", "--again", "--workdir", str(tmp_path), "--jobs", str(jobs)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "memnb.shallow", *command], stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
+    )  # fmt: skip
+    state = tmp_path / "sweep-d10" / "sweep-25.pt"
+    deadline = time.monotonic() + 120
+    while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == status
+    assert "Traceback" not in error
+    assert error.splitlines()[-1] == f"memnb.shallow: {word}; checkpoints are in {tmp_path}"
+    assert read_checkpoint(state)["history"]  # whole, so that the run goes on from it
 
 
 def test_a_sweep_in_small(tmp_path):
@@ -223,7 +288,8 @@ def test_a_sweep_in_small(tmp_path):
     assert (arrays["residual"] <= 1e-3).all()
     data = memnb.orthogonal_set(4, 3)
     samples = draw_samples(data, [run.sigma] * 2, 20, run.seed)
-    again = fit_networks(samples, 48, rounds=40, steps=40, seed=run.seed, progress=False)
+    training = Training(48, rounds=40, steps=40, seed=run.seed)
+    again = fit_networks(samples, training, progress=False)
     assert torch.equal(again.cost.float(), arrays["cost"][1])
     net, ramp = again.networks.to(torch.float64).network(1), sample_ramps(samples)[1]
     on_rays = function_distance(net, ramp, data)["rays"]
@@ -232,11 +298,9 @@ def test_a_sweep_in_small(tmp_path):
 
 def _kept_runs():
     """Every kept run by its name, with the run that the command line would do."""
-    from memnb.shallow.__main__ import FLOWS, OTHERS, STABILITY, flow_run
-
-    known = dict([*STABILITY.values(), *OTHERS.values()])
-    known |= dict(flow_run(size, method) for size in FLOWS for method in METHODS)
-    folder = results.where(f"{kept.CHAPTER}/x")[0].parent
+    known = dict(pair for sizes in runs.RUNS.values() for pair in sizes.values())
+    known |= dict(runs.flow_run(size, method) for size in runs.FLOWS for method in METHODS)
+    folder = results.where(f"{runs.CHAPTER}/x")[0].parent
     names = sorted(path.stem for path in folder.glob("*.npz"))
     return [(name, known.get(name)) for name in names if not name.startswith("speed-")]
 
@@ -248,7 +312,7 @@ def test_kept_runs_are_those_of_the_code():
     assert names >= {f"flows-d{d}-{method}" for d in (5, 10) for method in METHODS}
     for name, run in _kept_runs():
         assert run is not None, f"{name} is kept, and no command makes it"
-        _, record = results.load(f"{kept.CHAPTER}/{name}")
+        _, record = results.load(f"{runs.CHAPTER}/{name}")
         assert record["parameters"] == json.loads(json.dumps(asdict(run))), name
 
 
@@ -261,11 +325,11 @@ STABILITY_RUNS = [(name, run) for name, run in _kept_runs() if isinstance(run, r
 @pytest.mark.parametrize(("name", "run"), FLOW_RUNS, ids=[name for name, _ in FLOW_RUNS])
 def test_kept_flow_networks_have_the_residuals_costs_and_ends_that_are_told(name, run):
     """Samples drawn again, 50 of the starts moved again, for every N."""
-    arrays, _ = results.load(f"{kept.CHAPTER}/{name}")
+    arrays, _ = results.load(f"{runs.CHAPTER}/{name}")
     part = torch.randperm(run.n_starts, generator=torch.Generator().manual_seed(1))[:50]
     here = slice(None, None, run.keep_every)
     for N in run.counts:
-        networks, samples = kept.load_networks(arrays, f"_{N}"), run.samples(N)
+        networks, samples = load_networks(arrays, f"_{N}"), run.samples(N)
         with torch.no_grad():
             residual = [
                 (networks.network(k)(y) - samples.targets).square().mean().sqrt()
@@ -275,7 +339,7 @@ def test_kept_flow_networks_have_the_residuals_costs_and_ends_that_are_told(name
             torch.stack(residual), arrays[f"residual_{N}"][here], rtol=1e-2, atol=1e-6
         )
         torch.testing.assert_close(networks.cost(), arrays[f"cost_{N}"][here], rtol=1e-4, atol=1e-4)
-        again = runs.endpoints(networks, run.levels()[here], run, starts=part)
+        again = trained_flows.endpoints(networks, run.levels()[here], run, starts=part)
         data = memnb.orthogonal_set(N, run.d)
         for flow in ("score", "probability"):
             told = arrays[f"{flow}_{N}_every{run.keep_every}"][part].double()
@@ -287,8 +351,8 @@ def test_kept_flow_networks_have_the_residuals_costs_and_ends_that_are_told(name
     ("name", "run"), [(n, r) for n, r in FLOW_RUNS if r.method == "lagrangian"], ids=str
 )
 def test_kept_lagrangian_networks_at_low_noise_interpolate_at_minimum_norm(name, run):
-    arrays, _ = results.load(f"{kept.CHAPTER}/{name}")
-    low = run.levels() <= runs.LOW
+    arrays, _ = results.load(f"{runs.CHAPTER}/{name}")
+    low = run.levels() <= trained_flows.LOW
     for N in run.counts:
         assert arrays[f"interpolates_{N}"][low].all()
         assert (arrays[f"residual_{N}"][low] <= 1e-3).all()
@@ -298,10 +362,10 @@ def test_kept_lagrangian_networks_at_low_noise_interpolate_at_minimum_norm(name,
 @pytest.mark.parametrize(("name", "run"), STABILITY_RUNS, ids=[name for name, _ in STABILITY_RUNS])
 def test_kept_networks_for_sums_interpolate_at_minimum_norm_and_know_the_sums(name, run):
     """The bars of the book, from the weights: residual, cost, and which sums hold the flow."""
-    arrays, _ = results.load(f"{kept.CHAPTER}/{name}")
+    arrays, _ = results.load(f"{runs.CHAPTER}/{name}")
     data = memnb.orthogonal_set(run.N, run.d, dtype=torch.float32)
     samples = draw_samples(data, [run.sigma] * run.n_draws, run.n_noisy, run.seed)
-    networks, closed_form = kept.load_networks(arrays), closed_form_cost(samples)
+    networks, closed_form = load_networks(arrays), closed_form_cost(samples)
     least = {2: 0.95, 3: 0.75, 4: 0.2} if run.d == 30 else {2: 0.9, 3: 0.5, 4: 0.1}
     shares = {order: [] for order in least}
     for s in range(run.n_draws):

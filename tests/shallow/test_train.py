@@ -12,8 +12,15 @@ from memnb import shallow as trained
 from memnb.shallow import _trainer as train_module
 from memnb.shallow import networks as networks_module
 from memnb.shallow._trainer import Diverged, NotConverged
+from memnb.shallow.methods import (
+    METHODS,
+    AugmentedLagrangian,
+    Dropout,
+    Plain,
+    WeightDecay,
+)
 from memnb.shallow.networks import NetworkBatch, add_gradients
-from memnb.shallow.train import fit
+from memnb.shallow.train import Training, fit
 
 F64 = torch.float64
 
@@ -155,8 +162,8 @@ def test_samples_weights_and_starts_of_one_seed_are_independent():
 def line():
     """One dimension, where the cheapest interpolant is known: one ramp between the samples."""
     samples = trained.draw_samples(memnb.orthogonal_set(2, 1), [0.05, 0.1], 40, seed=1)
-    options = {"rounds": 40, "steps": 40, "residual_tol": 3e-4, "progress": False}
-    return samples, fit(samples, 64, settle_tol=1e-3, **options)
+    training = Training(64, rounds=40, steps=40, residual_tol=3e-4, settle_tol=1e-3)
+    return samples, fit(samples, training, progress=False)
 
 
 def test_one_dimension_reaches_the_known_optimum(line):
@@ -182,16 +189,16 @@ def test_methods_differ_in_cost_as_they_should():
     data = memnb.orthogonal_set(3, 2)
     samples = trained.draw_samples(data, 0.05, 60, seed=2)
     cost = {}
-    for method in ("lagrangian", "weight-decay", "adam"):
-        done = fit(samples, 48, method, weight_decay=0.02, rounds=40, seed=1, progress=False)
-        cost[method] = float(done.cost)
-        assert float(done.residual) <= (1e-2 if method == "weight-decay" else 1e-3)
-    assert cost["lagrangian"] <= 1.02 * float(done.closed_form)
+    for method in (AugmentedLagrangian(), WeightDecay(0.02), Plain()):
+        done = fit(samples, Training(48, method, rounds=40, seed=1), progress=False)
+        cost[type(method)] = float(done.cost)
+        assert float(done.residual) <= (1e-2 if isinstance(method, WeightDecay) else 1e-3)
+    assert cost[AugmentedLagrangian] <= 1.02 * float(done.closed_form)
     # Weight decay buys a lower cost with residuals; plain Adam has no reason to be cheap.
-    assert cost["weight-decay"] < cost["lagrangian"] < cost["adam"] / 1.5
+    assert cost[WeightDecay] < cost[AugmentedLagrangian] < cost[Plain] / 1.5
 
 
-def _interrupted(samples, path, monkeypatch, **options):
+def _interrupted(samples, training, path, monkeypatch):
     """Run, be killed after the seventh round, and go on."""
     original = train_module.Trainer.save
     calls = []
@@ -204,17 +211,17 @@ def _interrupted(samples, path, monkeypatch, **options):
 
     monkeypatch.setattr(train_module.Trainer, "save", save_and_die)
     with pytest.raises(KeyboardInterrupt):
-        fit(samples, 24, checkpoint=path, progress=False, **options)
-    return fit(samples, 24, checkpoint=path, progress=False, **options)
+        fit(samples, training, checkpoint=path, progress=False)
+    return fit(samples, training, checkpoint=path, progress=False)
 
 
-@pytest.mark.parametrize("method", ["lagrangian", "dropout"])
+@pytest.mark.parametrize("method", [AugmentedLagrangian(), Dropout(0.1)])
 def test_resuming_gives_the_same_weights_bit_for_bit(tmp_path, monkeypatch, method):
     samples = trained.draw_samples(memnb.orthogonal_set(3, 2), [0.05, 0.1], 20)
-    options = {"method": method, "rounds": 10, "steps": 10}
+    training = Training(24, method, rounds=10, steps=10)
     monkeypatch.setattr(train_module.Trainer, "converged", _after_ten_rounds)
-    whole = fit(samples, 24, progress=False, **options)
-    resumed = _interrupted(samples, tmp_path / "state.pt", monkeypatch, **options)
+    whole = fit(samples, training, progress=False)
+    resumed = _interrupted(samples, training, tmp_path / "state.pt", monkeypatch)
     assert whole.rounds == resumed.rounds == 10
     for a, b in zip(whole.networks.parameters(), resumed.networks.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -222,7 +229,7 @@ def test_resuming_gives_the_same_weights_bit_for_bit(tmp_path, monkeypatch, meth
     assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
 
 
-def _after_ten_rounds(self, *_tolerances):
+def _after_ten_rounds(self):
     return torch.tensor([len(self.history) >= 10]), torch.zeros(1)
 
 
@@ -230,49 +237,93 @@ def test_a_checkpoint_of_another_fit_is_refused(tmp_path):
     data = memnb.orthogonal_set(3, 2)
     path = tmp_path / "state.pt"
     with pytest.raises(NotConverged):
-        fit(trained.draw_samples(data, 0.05, 20), 8, rounds=6, extra_rounds=0, steps=2,
-            checkpoint=path, progress=False)  # fmt: skip
-    with pytest.raises(ValueError, match="belongs to a fit with another samples"):
-        fit(trained.draw_samples(data, 0.06, 20), 8, rounds=6, steps=2, checkpoint=path,
-            progress=False)  # fmt: skip
+        fit(
+            trained.draw_samples(data, 0.05, 20),
+            Training(8, rounds=6, extra_rounds=0, steps=2),
+            checkpoint=path,
+            progress=False,
+        )
+    for sigma, method, what in ((0.06, None, "samples"), (0.05, 3.0, "method")):
+        with pytest.raises(ValueError, match=f"belongs to a fit with another {what}"):
+            fit(
+                trained.draw_samples(data, sigma, 20),
+                Training(8, AugmentedLagrangian(method), rounds=6, steps=2),
+                checkpoint=path,
+                progress=False,
+            )
 
 
-@pytest.mark.parametrize("content", ["bytes", "weights"])
-def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path, content):
+def _state(**changes):
+    """A checkpoint that has all its entries, with some of them changed."""
+    return dict.fromkeys(train_module.STATE) | {"settings": "{}"} | changes
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"not a checkpoint",
+        b"",
+        b"a text file\nof two lines\n",
+        b"\x80\x04K\x01.",
+        {"weights": torch.zeros(3)},
+        torch.zeros(3),
+        _state(settings=None),
+        _state(settings="no JSON"),
+        _state(settings="[1]"),
+        _state(),
+    ],
+    ids=[
+        "bytes",
+        "empty",
+        "text",
+        "pickle",
+        "weights",
+        "tensor",
+        "none",
+        "no JSON",
+        "list",
+        "void",
+    ],
+)
+def test_a_file_that_is_no_checkpoint_is_refused_by_name_in_one_line(tmp_path, content):
     path = tmp_path / "state.pt"
-    if content == "bytes":
-        path.write_bytes(b"not a checkpoint")
+    if isinstance(content, bytes):
+        path.write_bytes(content)
     else:
-        torch.save({"weights": torch.zeros(3)}, path)
+        torch.save(content, path)
     before = path.read_bytes()
     samples = trained.draw_samples(memnb.orthogonal_set(3, 2), 0.05, 20)
-    with pytest.raises(ValueError, match=r"checkpoint .* in a folder that does not exist"):
-        fit(samples, 8, checkpoint=tmp_path / "no" / "state.pt", progress=False)
-    with pytest.raises(ValueError, match=r"checkpoint .*state\.pt (cannot be read|does not hold)"):
-        fit(samples, 8, checkpoint=path, progress=False)
+    with pytest.raises(ValueError, match=r"checkpoint .*state\.pt") as raised:
+        fit(samples, Training(8), checkpoint=path, progress=False)
+    assert "\n" not in str(raised.value)
     assert path.read_bytes() == before
+
+
+def test_a_checkpoint_in_a_missing_folder_is_refused_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(train_module.Trainer, "round", lambda _self: pytest.fail("trained"))
+    samples = trained.draw_samples(memnb.orthogonal_set(3, 2), 0.05, 20)
+    with pytest.raises(ValueError, match=r"checkpoint .* in a folder that does not exist"):
+        fit(samples, Training(8), checkpoint=tmp_path / "no" / "state.pt", progress=False)
 
 
 def test_converged_means_settled_and_below_the_tolerance_in_each_of_the_last_rounds():
     samples = trained.draw_samples(memnb.orthogonal_set(3, 2), [0.05, 0.1], 20)
-    trainer = train_module.Trainer(samples, {
-        "width": 8, "method": "lagrangian", "penalty": None, "weight_decay": 0.0, "dropout": 0.1,
-        "learning_rate": 1e-2, "rounds": 9, "steps": 1, "seed": 0,
-    })  # fmt: skip
+    trainer = train_module.Trainer(samples, Training(8, rounds=9, steps=1))
     good = torch.tensor([[5e-4, 5e-4], [4.0, 4.0]], dtype=F64)
     trainer.history = [good.clone() for _ in range(6)]
-    assert trainer.converged(1e-3, 3e-3)[0].all()
+    assert trainer.converged()[0].all()
     trainer.history[-3][0, 1] = 2e-3  # one round of the window, one network
-    assert trainer.converged(1e-3, 3e-3)[0].tolist() == [True, False]
+    assert trainer.converged()[0].tolist() == [True, False]
     trainer.history = [good.clone() for _ in range(6)]
     for line in trainer.history[-3:]:
         line[1, 0] = 4.1
-    assert trainer.converged(1e-3, 3e-3)[0].tolist() == [False, True]
+    assert trainer.converged()[0].tolist() == [False, True]
 
 
 def test_the_result_tells_which_networks_had_to_interpolate():
     samples = trained.draw_samples(memnb.orthogonal_set(3, 2), [0.05, 0.8], 20)
-    done = fit(samples, 48, rounds=40, steps=40, residual_tol=5e-3, settle_tol=1e-2, progress=False)
+    training = Training(48, rounds=40, steps=40, residual_tol=5e-3, settle_tol=1e-2)
+    done = fit(samples, training, progress=False)
     assert done.interpolates.tolist() == [True, False]
     assert done.residual[0] <= 5e-3 < done.residual[1]
     assert (done.history[-3:, 0, 0] <= 5e-3).all()
@@ -281,42 +332,106 @@ def test_the_result_tells_which_networks_had_to_interpolate():
 def test_a_stall_and_a_nan_are_errors_not_results():
     samples = trained.draw_samples(memnb.orthogonal_set(3, 2), 0.05, 20)
     with pytest.raises(NotConverged, match=r"1 of 1 networks .* 6 rounds; .* residual was up to"):
-        fit(samples, 1, rounds=6, extra_rounds=0, steps=3, progress=False)
+        fit(samples, Training(1, rounds=6, extra_rounds=0, steps=3), progress=False)
     with pytest.raises(Diverged, match="not finite in round 1, step"):
-        fit(samples, 8, learning_rate=1e25, progress=False)
+        fit(samples, Training(8, learning_rate=1e25), progress=False)
 
 
 def test_a_batch_trains_as_its_networks_alone(monkeypatch):
     monkeypatch.setattr(train_module.Trainer, "converged", _after_ten_rounds)
     data = memnb.orthogonal_set(3, 4)
     both = trained.draw_samples(data, [0.05, 0.1], 30, dtype=F64)
-    options = {"rounds": 10, "steps": 5, "progress": False}
-    together = fit(both, 16, **options)
-    alone = fit(trained.draw_samples(data, [0.05], 30, dtype=F64), 16, **options)
+    training = Training(16, rounds=10, steps=5)
+    together = fit(both, training, progress=False)
+    alone = fit(trained.draw_samples(data, [0.05], 30, dtype=F64), training, progress=False)
     torch.testing.assert_close(together.networks.A[0], alone.networks.A[0], rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "sgd"}, "method must be one of 'lagrangian'"),
+        ({"method": "lagrangian"}, "method must be one of AugmentedLagrangian, WeightDecay, Plain"),
         ({"width": 0}, "width must be at least 1"),
-        ({"penalty": 0}, "penalty must be in"),
-        ({"dropout": 1.0}, "dropout must be in"),
-        ({"rounds": 3}, "rounds must be at least 6"),
+        ({"width": 4.0}, "width must be an integer"),
+        ({"rounds": 0}, "rounds must be at least 1"),
+        ({"extra_rounds": -1}, "extra_rounds must be at least 0"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"learning_rate": math.nan}, "learning_rate must be in"),
+        ({"residual_tol": 0.0}, "residual_tol must be in"),
+        ({"settle_tol": math.inf}, "settle_tol must be in"),
+        ({"seed": -1}, "seed must be at least 0"),
     ],
 )
-def test_bad_arguments_are_named(options, message):
-    samples = trained.draw_samples(memnb.orthogonal_set(3, 2), 0.05, 5)
-    with pytest.raises(ValueError, match=message):
-        fit(samples, **{"width": 4, "progress": False, **options})
+def test_bad_trainings_are_named(options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        Training(**{"width": 4, **options})
+
+
+@pytest.mark.parametrize(
+    ("method", "value", "message"),
+    [
+        (AugmentedLagrangian, 0, "penalty must be in"),
+        (AugmentedLagrangian, math.inf, "penalty must be in"),
+        (WeightDecay, -1.0, "strength must be in"),
+        (WeightDecay, "0.25", "strength must be a real number"),
+        (Dropout, 1.0, "p must be in"),
+        (Dropout, 0, "p must be in"),
+    ],
+)
+def test_bad_methods_are_named(method, value, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        method(value)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "message"),
+    [
+        ([[0.1, 0.2]], r"sigma must be a number or a sequence of at least one, got shape \(1, 2\)"),
+        ([], "sigma must be a number or a sequence of at least one"),
+        ("0.1", "sigma must be a number or a sequence of them, got '0.1'"),
+        (None, "sigma must be a number or a sequence of them, got None"),
+        ([0.1, math.nan], "sigma must be in"),
+        (math.inf, "sigma must be in"),
+        (0.0, "sigma must be in"),
+    ],
+)
+def test_bad_noise_levels_are_named(sigma, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        trained.draw_samples(memnb.orthogonal_set(3, 2), sigma, 5)
+
+
+def test_points_and_settings_of_another_kind_are_refused():
+    points = torch.eye(3, dtype=F64)
+    with pytest.raises(TypeError, match="training_set must be a TrainingSet, got Tensor"):
+        trained.draw_samples(points, 0.1, 5)
+    with pytest.raises(TypeError, match="samples must be NoisySamples, got Tensor"):
+        fit(points, Training(4))
+    samples = trained.draw_samples(memnb.orthogonal_set(3, 2), 0.1, 5)
+    with pytest.raises(TypeError, match="training must be a Training, got int"):
+        fit(samples, 4)
+    with pytest.raises(ValueError, match=r"must add up to at least 6, .* got 5"):
+        fit(samples, Training(4, rounds=3, extra_rounds=2))
+
+
+def test_methods_say_what_they_minimize():
+    samples = trained.draw_samples(memnb.orthogonal_set(3, 2), [0.05, 0.5], 20)
+    methods = {name: kind() for name, kind in METHODS.items()}
+    assert {n: m.on_cost for n, m in methods.items()} == {
+        "lagrangian": 1.0, "weight-decay": 0.25, "adam": 0.0, "dropout": 0.0,
+    }  # fmt: skip
+    assert [n for n, m in methods.items() if m.has_multipliers] == ["lagrangian"]
+    assert [n for n, m in methods.items() if m.dropped] == ["dropout"]
+    # max(200, 6 / (N sigma^2)) / M with N = 3, M = 20
+    assert methods["lagrangian"].penalties(samples).tolist() == pytest.approx([40.0, 10.0])
+    assert AugmentedLagrangian(7.0).penalties(samples).tolist() == [7.0, 7.0]
+    assert methods["adam"].penalties(samples).tolist() == [1.0, 1.0]
 
 
 def test_weights_spoiled_by_the_last_step_of_a_round_are_not_saved(tmp_path):
     samples = trained.draw_samples(memnb.orthogonal_set(3, 2), 0.1, 10)
     path = tmp_path / "fit.pt"
     with pytest.raises(Diverged, match="not finite in round 1, its end"):
-        fit(samples, 8, steps=1, learning_rate=1e30, checkpoint=path, progress=False)
+        fit(samples, Training(8, steps=1, learning_rate=1e30), checkpoint=path, progress=False)
     assert not path.exists()
 
 
