@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from joblib import Parallel, delayed
-from joblib.externals.loky import get_reusable_executor
 
 from memnb.minnorm.data import gaussian_starts, orthogonal_set
 from memnb.minnorm.denoisers import ReLUNetwork
@@ -25,13 +24,8 @@ __all__ = ["Decay", "Sweep", "each"]
 
 
 def each(function: Callable, units: Iterable, jobs: int) -> list:
-    """Values of a function of independent units, in ``jobs`` processes that end with this one."""
-    try:
-        return Parallel(n_jobs=jobs)(delayed(function)(unit) for unit in units)
-    except BaseException:
-        if jobs > 1:
-            get_reusable_executor().shutdown(wait=True, kill_workers=True)
-        raise
+    """Values of a function of independent units, in ``jobs`` processes."""
+    return Parallel(n_jobs=jobs)(delayed(function)(unit) for unit in units)
 
 
 @dataclass(frozen=True)

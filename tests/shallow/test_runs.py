@@ -276,7 +276,9 @@ def test_a_stopped_run_says_so_in_one_line_and_goes_on_later(tmp_path, number, s
     error = process.communicate(timeout=60)[1]
     assert process.returncode == status
     assert "Traceback" not in error
-    assert error.splitlines()[-1] == f"memnb.shallow: {word}; checkpoints are in {tmp_path}"
+    # joblib's own resource tracker may add a line on semaphores after ours
+    ours = [line for line in error.splitlines() if line.startswith("memnb.shallow: ")]
+    assert ours == [f"memnb.shallow: {word}; checkpoints are in {tmp_path}"]
     assert read_checkpoint(state)["history"]  # whole, so that the run goes on from it
 
 
