@@ -1,4 +1,4 @@
-r"""Score flow and probability flow: how a point moves under a denoiser.
+r"""Chapters 1 to 3: score flow and probability flow, how a point moves under a denoiser.
 
 **Score flow** follows the score at one fixed noise level; in the time in which it has unit speed,
 
@@ -38,6 +38,7 @@ Theorems 4.2-4.4. The exact solution of the probability flow is this project's o
 """
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torchdiffeq import odeint
@@ -45,6 +46,7 @@ from torchdiffeq import odeint
 from memnb.validation import check_choice, check_points, check_real
 
 from ._coupled import probability_flow_coupled, score_flow_coupled
+from .data import TrainingSet
 from .denoisers import RampDenoiser
 
 __all__ = [
@@ -59,29 +61,35 @@ __all__ = [
 
 FIXED_STEP = ("euler", "midpoint", "rk4")
 ADAPTIVE = ("dopri5", "dopri8")
+BLOCK = 4096  # starts at a time
+
+Denoiser = Callable[[torch.Tensor], torch.Tensor]
 
 
-def _require_ramps(denoiser, instead):
+def _require_ramps(denoiser: object, instead: str) -> RampDenoiser:
     if not isinstance(denoiser, RampDenoiser):
         raise ValueError(
             f"denoiser must be a RampDenoiser for the exact flow, got {denoiser!r}: "
             f"use {instead} for other denoisers"
         )
+    return denoiser
 
 
-def _require_one_width(denoiser):
-    _require_ramps(denoiser, "probability_flow_stepped")
-    widths = denoiser.training_set.high - denoiser.training_set.low
-    if not denoiser.training_set.is_orthogonal and (widths / widths[0] - 1).abs().max() > 1e-12:
+def _require_one_width(denoiser: object) -> RampDenoiser:
+    s = _require_ramps(denoiser, "probability_flow_stepped").training_set
+    widths = s.high - s.low
+    slack = 64 * torch.finfo(widths.dtype).eps
+    if not s.is_orthogonal and (widths / widths[0] - 1).abs().max() > slack:
         raise ValueError(
             "denoiser must have orthogonal ramps or ramps of one width for the exact probability "
             f"flow, got {denoiser!r} with widths from {float(widths.min()):g} to "
             f"{float(widths.max()):g}: use probability_flow_stepped"
         )
+    return denoiser
 
 
-def _check_grid(name, grid, *, decreasing):
-    grid = torch.as_tensor(grid, dtype=torch.float64)
+def _check_grid(name: str, grid: Sequence[float], *, decreasing: bool) -> torch.Tensor:
+    grid = check_points(name, grid, dtype=torch.float64)
     steps = -grid.diff() if decreasing else grid.diff()
     order = "decreasing" if decreasing else "increasing"
     if grid.ndim != 1 or len(grid) < 2 or not (steps > 0).all() or grid.min() < 0:
@@ -92,37 +100,64 @@ def _check_grid(name, grid, *, decreasing):
     return grid
 
 
-def _score_flow_coordinates(z, denoiser, r):
+def _in_blocks(
+    y: torch.Tensor, change: Callable[[torch.Tensor], torch.Tensor], size: int = BLOCK
+) -> torch.Tensor:
+    """Apply a map (n, d) to (..., n, d) to points (..., d) in blocks that fit the cache."""
+    parts = [change(block) for block in y.reshape(-1, y.shape[-1]).split(size)]
+    result = torch.cat(parts, dim=-2) if len(parts) > 1 else parts[0]
+    return result.reshape(*result.shape[:-2], *y.shape)
+
+
+def _score_flow_coordinates(
+    z: torch.Tensor, denoiser: RampDenoiser, r: torch.Tensor
+) -> torch.Tensor:
     """Exact score flow of coordinates z (..., K) for a duration r (broadcast against z)."""
-    length = denoiser.training_set.lengths
-    middle, half = length / 2, length / 2 - denoiser.rho  # center and half-width of the ramp
-    k = denoiser.rho / half  # = slope - 1, without its cancellation for small rho
-    offset = z - middle
-    # Time until z leaves the ramp: 0 outside it, infinite at its midpoint or if k = 0.
-    leave = ((half / offset.abs()).log() / k).clamp(min=0)
-    leave = torch.where(offset.abs() >= half, 0.0, leave)
-    left = (r >= leave) & leave.isfinite()  # r may be infinite too
+    length, rho = denoiser.training_set.lengths, denoiser.rho
+    upper = z > length / 2
+    target = torch.where(upper, length, 0.0)
+    distance = z - target
+    if rho == 0:
+        edge = torch.where(upper, distance.clamp(min=0), distance.clamp(max=0))
+        return z + edge * torch.expm1(-r)
+    half = length / 2 - rho  # half the width of the ramp
+    k = rho / half  # = slope - 1, without its cancellation for small rho
+    offset = z - length / 2
+    at_middle = offset == 0
+    # Time until z leaves the ramp: 0 outside it. It is infinite at the midpoint.
+    leave = torch.log(half / torch.where(at_middle, half, offset).abs()).clamp(min=0) / k
+    stays = at_middle | (leave > r)
     # Inside, z is repelled from the midpoint at rate k; outside, it is attracted to 0 or L.
-    upper = offset > 0
-    target = torch.where(left, torch.where(upper, length, 0.0), middle)
-    edge = torch.where(upper, z.clamp(min=length - denoiser.rho), z.clamp(max=denoiser.rho))
-    begin = torch.where(left, edge, z) - target
-    growth = torch.where(k > 0, k * r, 0.0)  # 0, not nan, for rho = 0 and r = inf
-    exponent = torch.where(left, leave - r, growth)
-    # At the unstable midpoint begin = 0 stays 0 even when the exponent is infinite.
-    return target + torch.where(begin == 0, 0.0, begin * exponent.exp())
+    edge = torch.where(upper, distance.clamp(min=-rho), distance.clamp(max=rho))
+    exponent = torch.where(stays, torch.where(at_middle, 0.0, k * r), leave - r)
+    begin = torch.where(stays, offset, edge)
+    return torch.where(stays, length / 2, target) + begin * exponent.exp()
 
 
-def _score_flow(y, denoiser, r):
-    """Closed form for orthogonal data; r is a tensor that broadcasts against y."""
-    points = denoiser.training_set
-    z = points.coordinates(y)
-    off_plane = y - points.from_coordinates(z)
-    moved = _score_flow_coordinates(z, denoiser, r)
-    return points.from_coordinates(moved) + off_plane * torch.exp(-r)
+def _common(y: torch.Tensor, denoiser: RampDenoiser) -> tuple[torch.Tensor, RampDenoiser]:
+    """Points and denoiser in their common dtype."""
+    s = denoiser.training_set
+    dtype = torch.promote_types(y.dtype, s.points.dtype)
+    if s.points.dtype != dtype:
+        denoiser = RampDenoiser(s.to(dtype=dtype), denoiser.rho)
+    return y.to(dtype), denoiser
 
 
-def score_flow(y, denoiser, r):
+def _score_flow(y: torch.Tensor, denoiser: RampDenoiser, r: torch.Tensor) -> torch.Tensor:
+    """Closed form for orthogonal data; r is one duration, or (T, 1, 1) of them."""
+    y, denoiser = _common(y, denoiser)
+    s, r = denoiser.training_set, r.to(y)
+    share = torch.exp(-r)
+
+    def change(block: torch.Tensor) -> torch.Tensor:
+        z = s.coordinates(block)
+        moved = _score_flow_coordinates(z, denoiser, r) - share * z
+        return s.from_coordinates(moved) + share * (block - s.center)
+
+    return _in_blocks(y, change, max(1, BLOCK // r.numel()))
+
+
+def score_flow(y: torch.Tensor, denoiser: RampDenoiser, r: float) -> torch.Tensor:
     r"""Exact score flow :math:`dy/dr = h^*_\rho(y) - y`.
 
     For orthogonal data each coordinate has a closed form. For other sums of ramps the flow is
@@ -131,7 +166,7 @@ def score_flow(y, denoiser, r):
     Parameters
     ----------
     y : Tensor, shape (..., d)
-        Starting points, in the dtype and on the device of the denoiser.
+        Starting points, on the device of the denoiser.
     denoiser : RampDenoiser
         A sum of ramps.
     r : float
@@ -142,11 +177,14 @@ def score_flow(y, denoiser, r):
     Returns
     -------
     Tensor, shape (..., d)
+        In the common dtype of y and the denoiser. It can be differentiated with respect to y; a
+        start that goes to an unstable point has no derivative for ``r = math.inf``.
 
     Raises
     ------
-    ValueError
-        If the denoiser is not a sum of ramps, or ``r < 0``.
+    TypeError, ValueError
+        If the denoiser is not a sum of ramps, the points are not finite of shape (..., d), or
+        ``r < 0``.
 
     References
     ----------
@@ -160,14 +198,16 @@ def score_flow(y, denoiser, r):
     tensor([1., 1.], dtype=torch.float64)
     """
     _require_ramps(denoiser, "score_flow_stepped")
-    check_points("y", y, denoiser.training_set.dim)
+    y = check_points("y", y, denoiser.training_set.dim)
     r = check_real("r", r, 0)
     if not denoiser.training_set.is_orthogonal:
         return score_flow_coupled(y, denoiser, r)
-    return _score_flow(y, denoiser, torch.tensor(r, dtype=y.dtype, device=y.device))
+    return _score_flow(y, denoiser, torch.tensor(r, dtype=torch.float64))
 
 
-def score_flow_trajectory(y, denoiser, r_grid):
+def score_flow_trajectory(
+    y: torch.Tensor, denoiser: RampDenoiser, r_grid: Sequence[float]
+) -> torch.Tensor:
     r"""Exact score flow at each duration of a grid.
 
     Parameters
@@ -180,24 +220,40 @@ def score_flow_trajectory(y, denoiser, r_grid):
     Returns
     -------
     Tensor, shape (T, ..., d)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`score_flow`, or if the grid is not finite and in order.
     """
     _require_ramps(denoiser, "score_flow_stepped")
-    check_points("y", y, denoiser.training_set.dim)
-    r = _check_grid("r_grid", r_grid, decreasing=False).to(y)
+    y = check_points("y", y, denoiser.training_set.dim)
+    r = _check_grid("r_grid", r_grid, decreasing=False)
     if not denoiser.training_set.is_orthogonal:
         path = [score_flow_coupled(y, denoiser, float(r[0]))]
         for step in r.diff().tolist():
             path.append(score_flow_coupled(path[-1], denoiser, step))
         return torch.stack(path)
-    return _score_flow(y, denoiser, r.reshape(-1, *[1] * y.ndim))
+    return _score_flow(y, denoiser, r[:, None, None])
 
 
-def _check_levels(sigma_0, sigma_1):
+def _check_levels(sigma_0: float, sigma_1: float) -> tuple[float, float]:
     sigma_0 = check_real("sigma_0", sigma_0, 0, math.inf, open_low=True, open_high=True)
     return sigma_0, check_real("sigma_1", sigma_1, 0, sigma_0)
 
 
-def probability_flow(y, denoiser, sigma_0, sigma_1):
+def _probability_flow(y: torch.Tensor, denoiser: RampDenoiser, kept: torch.Tensor) -> torch.Tensor:
+    """Closed form for orthogonal data; kept = sigma_1 / sigma_0 is one number, or (T, 1, 1)."""
+    y, denoiser = _common(y, denoiser)
+    kept = kept.to(y)
+    return _in_blocks(
+        y, lambda block: torch.lerp(denoiser(block), block, kept), max(1, BLOCK // kept.numel())
+    )
+
+
+def probability_flow(
+    y: torch.Tensor, denoiser: RampDenoiser, sigma_0: float, sigma_1: float
+) -> torch.Tensor:
     r"""Exact probability flow from noise level :math:`\sigma_0` down to :math:`\sigma_1`.
 
     The ball radius falls with the noise, :math:`\rho(\sigma) = \rho_0 \sigma / \sigma_0`.
@@ -215,11 +271,13 @@ def probability_flow(y, denoiser, sigma_0, sigma_1):
     Returns
     -------
     Tensor, shape (..., d)
+        In the common dtype of y and the denoiser. It can be differentiated with respect to y.
 
     Raises
     ------
-    ValueError
-        If the denoiser is not such a sum of ramps, or the levels are out of order.
+    TypeError, ValueError
+        If the denoiser is not such a sum of ramps, the points are not finite of shape (..., d), or
+        the levels are out of order.
 
     References
     ----------
@@ -233,14 +291,16 @@ def probability_flow(y, denoiser, sigma_0, sigma_1):
     tensor([1.0000, 0.2500], dtype=torch.float64)
     """
     _require_one_width(denoiser)
-    check_points("y", y, denoiser.training_set.dim)
+    y = check_points("y", y, denoiser.training_set.dim)
     sigma_0, sigma_1 = _check_levels(sigma_0, sigma_1)
     if not denoiser.training_set.is_orthogonal:
         return probability_flow_coupled(y, denoiser, sigma_0, sigma_1)
-    return torch.lerp(denoiser(y), y, sigma_1 / sigma_0)
+    return _probability_flow(y, denoiser, torch.tensor(sigma_1 / sigma_0, dtype=torch.float64))
 
 
-def probability_flow_trajectory(y, denoiser, sigma_grid):
+def probability_flow_trajectory(
+    y: torch.Tensor, denoiser: RampDenoiser, sigma_grid: Sequence[float]
+) -> torch.Tensor:
     r"""Exact probability flow at each noise level of a grid.
 
     Parameters
@@ -253,19 +313,23 @@ def probability_flow_trajectory(y, denoiser, sigma_grid):
     Returns
     -------
     Tensor, shape (T, ..., d)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`probability_flow`, or if the grid is not finite and in order.
     """
     _require_one_width(denoiser)
-    check_points("y", y, denoiser.training_set.dim)
+    y = check_points("y", y, denoiser.training_set.dim)
     sigma = _check_grid("sigma_grid", sigma_grid, decreasing=True)
     if not denoiser.training_set.is_orthogonal:
         levels = sigma.tolist()
         ends = [probability_flow_coupled(y, denoiser, levels[0], level) for level in levels]
         return torch.stack(ends)
-    kept = (sigma / sigma[0]).to(y).reshape(-1, *[1] * y.ndim)
-    return torch.lerp(denoiser(y), y, kept)
+    return _probability_flow(y, denoiser, (sigma / sigma[0])[:, None, None])
 
 
-def critical_time(y, training_set, alpha):
+def critical_time(y: torch.Tensor, training_set: TrainingSet, alpha: float) -> torch.Tensor:
     r"""Time :math:`\tau` from which a probability flow started at y reaches a vertex.
 
     A flow that starts at time :math:`T` with :math:`\rho_T = \alpha\sqrt T` ends at a vertex if
@@ -290,36 +354,60 @@ def critical_time(y, training_set, alpha):
     -------
     Tensor, shape (...)
 
+    Raises
+    ------
+    TypeError, ValueError
+        If the data are not orthogonal, the points not finite of shape (..., d), or ``alpha <= 0``.
+
     References
     ----------
     arXiv:2506.19031, Theorem 4.4.
     """
     if not training_set.is_orthogonal:
         raise ValueError(f"training_set must be orthogonal data, got kind {training_set.kind!r}")
-    alpha = check_real("alpha", alpha, 0, open_low=True)
-    z = training_set.coordinates(y)
+    alpha = check_real("alpha", alpha, 0, math.inf, open_low=True, open_high=True)
+    y = check_points("y", y, training_set.dim)
+    dtype = torch.promote_types(y.dtype, training_set.points.dtype)
+    z = training_set.to(dtype=dtype).coordinates(y.to(dtype))
     depth = torch.minimum(z, training_set.lengths - z).clamp(min=0)
     return (depth.amax(dim=-1) / alpha).square()
 
 
-def _integrate(velocity, y, grid, method, return_path, tolerances):
+def _integrate(
+    velocity: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    y: torch.Tensor,
+    grid: torch.Tensor,
+    method: str,
+    return_path: bool,
+    tolerances: dict[str, float],
+) -> torch.Tensor:
     """Solve dy/ds = velocity(s, y) on the grid with torchdiffeq; fixed methods step on it."""
     check_choice("method", method, FIXED_STEP + ADAPTIVE)
     grid = grid.to(y.device)
     if method in FIXED_STEP:
         if tolerances:
             raise ValueError(f"rtol and atol have no meaning for method {method!r}")
-        tolerances = {"options": {"grid_constructor": lambda func, y0, t: grid}}
+        options = {"options": {"grid_constructor": lambda func, y0, t: grid}}
     else:  # end the last step on the grid: beyond it the velocity may have no value
-        tolerances = {"options": {"step_t": grid[-1:]}, **tolerances}
-    with torch.no_grad():
-        path = odeint(
-            velocity, y, grid if return_path else grid[[0, -1]], method=method, **tolerances
-        )
+        names = ("rtol", "atol")
+        for name, value in tolerances.items():
+            check_choice("tolerance", name, names)
+            check_real(name, value, 0, math.inf, open_low=True, open_high=True)
+        options = {"options": {"step_t": grid[-1:]}, **tolerances}
+    # Without starts that ask for it, no graph of all steps is built for a network's weights.
+    with torch.set_grad_enabled(torch.is_grad_enabled() and y.requires_grad):
+        path = odeint(velocity, y, grid if return_path else grid[[0, -1]], method=method, **options)
     return path if return_path else path[-1]
 
 
-def score_flow_stepped(y, denoiser, r_grid, method="rk4", return_path=True, **tolerances):
+def score_flow_stepped(
+    y: torch.Tensor,
+    denoiser: Denoiser,
+    r_grid: Sequence[float],
+    method: str = "rk4",
+    return_path: bool = True,
+    **tolerances: float,
+) -> torch.Tensor:
     r"""Score flow of any denoiser, by a numerical method.
 
     Parameters
@@ -340,6 +428,13 @@ def score_flow_stepped(y, denoiser, r_grid, method="rk4", return_path=True, **to
     Returns
     -------
     Tensor, shape (T, ..., d) or (..., d)
+        A gradient for y is kept if y asks for one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If points or grid are not finite, the grid is out of order, or a method, a variable or a
+        tolerance does not exist.
 
     Examples
     --------
@@ -348,13 +443,20 @@ def score_flow_stepped(y, denoiser, r_grid, method="rk4", return_path=True, **to
     >>> round(decay.item(), 3), round(math.exp(-1), 3)
     (0.368, 0.368)
     """
+    y = check_points("y", y)
     grid = _check_grid("r_grid", r_grid, decreasing=False)
     return _integrate(lambda r, y: denoiser(y) - y, y, grid, method, return_path, tolerances)
 
 
 def probability_flow_stepped(
-    y, family, grid, variable="t", method="euler", return_path=True, **tolerances
-):
+    y: torch.Tensor,
+    family: Callable[[float], Denoiser],
+    grid: Sequence[float],
+    variable: str = "t",
+    method: str = "euler",
+    return_path: bool = True,
+    **tolerances: float,
+) -> torch.Tensor:
     r"""Probability flow of any family of denoisers, by a numerical method.
 
     The same ODE can be stepped in three variables, which differ in their errors:
@@ -387,8 +489,16 @@ def probability_flow_stepped(
     Returns
     -------
     Tensor, shape (T, ..., d) or (..., d)
+        A gradient for y is kept if y asks for one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If points or grid are not finite, the grid is out of order, or a method, a variable or a
+        tolerance does not exist.
     """
     check_choice("variable", variable, ("t", "sigma", "log_sigma"))
+    y = check_points("y", y)
     grid = _check_grid("grid", grid, decreasing=True)
     if grid[-1] == 0 and (method != "euler" or variable == "log_sigma"):
         raise ValueError(
@@ -398,7 +508,7 @@ def probability_flow_stepped(
 
     last = float(grid[-1])
 
-    def velocity(s, y):
+    def velocity(s: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         s = float(s)
         if variable != "log_sigma":
             s = max(s, last)  # the trial step that sets the first step's size may go too far

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 import memnb
-from memnb.minnorm._coupled import _growth, move
+from memnb.minnorm._coupled import CoupledFlow
+from memnb.minnorm._events import Ramps, _growth, _response, move
 
 SETS = {
     "pair": memnb.obtuse_simplex(3, 2, angle=130),
@@ -175,11 +176,12 @@ def test_orthogonal_data_are_a_special_case():
     h = memnb.RampDenoiser(data, 0.2)
     y = memnb.gaussian_starts(200, 9, seed=4)
     z = data.coordinates(y)
-    gram = torch.eye(5, dtype=torch.float64)
     for r in (0.1, 2.0, 30.0, math.inf):
-        moved, _ = move(z, gram, h.start, h.stop, data.lengths, r)
-        expected = data.coordinates(memnb.score_flow(y, h, r))
-        torch.testing.assert_close(moved, expected, rtol=0, atol=1e-9)
+        flow = CoupledFlow.score(h, r)
+        expected = memnb.score_flow(y, h, r)
+        torch.testing.assert_close(flow.solve(y)[0], expected, rtol=0, atol=1e-12)
+        z_end = move(z, flow.ramps, r).z
+        torch.testing.assert_close(z_end, data.coordinates(expected), rtol=0, atol=1e-12)
 
 
 def test_events_are_counted_and_symmetric_points_stay():
@@ -189,14 +191,12 @@ def test_events_are_counted_and_symmetric_points_stay():
     assert memnb.score_flow(zero, h, math.inf).norm() < 1e-12
     saddle = -0.5 * triangle.points  # midpoints of the sides
     torch.testing.assert_close(memnb.score_flow(saddle, h, math.inf), saddle, rtol=0, atol=1e-12)
-    gram = torch.tensor([[1.0, -0.5], [-0.5, 1.0]]).double()
-    a, b = torch.full((2,), 0.1).double(), torch.full((2,), 0.9).double()
-    one = torch.ones(2).double()
+    ramps = Ramps.of(memnb.obtuse_simplex(3, 2, angle=120), 0.1)
     z = torch.tensor([[0.95, -1.0], [0.6, -1.0], [2.0, 2.0]]).double()
-    end, events = move(z, gram, a, b, one, math.inf)
-    assert events.tolist()[:2] == [0, 1]  # flat all the way; once over the top
-    torch.testing.assert_close(end[:2], torch.tensor([[1.0, -0.5]] * 2).double())
-    assert move(z, gram, a, b, one, 0.0)[1].tolist() == [0, 0, 0]
+    moved = move(z, ramps, math.inf)
+    assert moved.events.tolist()[:2] == [0, 1]  # flat all the way; once over the top
+    torch.testing.assert_close(moved.z[:2], torch.tensor([[1.0, -0.5]] * 2).double())
+    assert move(z, ramps, 0.0).events.tolist() == [0, 0, 0]
 
 
 @given(st.floats(0, 10), st.floats(0, 60))
@@ -209,8 +209,12 @@ def test_growth_is_the_integral(mu, r):
         e = mpmath.expm1((m - 1) * t) / (m - 1) if m != 1 else t
         small = 1 - (1 + t) * mpmath.exp(-t)
         exact = float((e + mpmath.expm1(-t)) / m) if mu > 1e-30 else float(small)
-    value = float(_growth(*torch.tensor([[[mu]], [[r]]], dtype=torch.float64)))
-    assert value == pytest.approx(exact, rel=1e-11, abs=1e-14)
+        fall = float(
+            (mpmath.exp((m - 1) * t) - mpmath.exp(-t)) / m if mu > 1e-30 else t * mpmath.exp(-t)
+        )
+    rate, r = torch.tensor([[[mu - 1]], [[r]]], dtype=torch.float64)
+    assert float(_growth(rate, r)) == pytest.approx(exact, rel=1e-11, abs=1e-14)
+    assert float(_response(rate, r)) == pytest.approx(fall, rel=1e-11, abs=1e-14)
 
 
 def test_single_precision_and_shapes():
@@ -271,7 +275,7 @@ def test_far_starts_tiny_noise_and_bad_numbers():
 
 
 def test_a_flow_that_does_not_settle_is_reported(monkeypatch):
-    monkeypatch.setattr("memnb.minnorm._coupled.MAX_STEPS", 2)
+    monkeypatch.setattr("memnb.minnorm._events.MAX_STEPS", 2)
     h = memnb.RampDenoiser(SETS["equal"], 0.1)
     with pytest.raises(RuntimeError, match=r"\d+ starts did not settle within 2 steps"):
         memnb.score_flow(memnb.gaussian_starts(5, 8), h, math.inf)
