@@ -8,6 +8,7 @@ package        holds                                                           c
 ============== =============================================================== ==========
 ``validation`` checks of arguments, one clear error each                       all
 ``parameters`` parameters of the chapters: defaults, ranges, checks            all
+``processes``  processes that end when told to, and with their parent          all
 ``streams``    independent random numbers for every purpose, from one seed     all
 ``stats``      errors of fractions and means, crossings, when onsets align     all
 ``results``    committed results of long runs and their provenance             all
@@ -57,8 +58,10 @@ _HOMES = {
     "minnorm.stability": ("StationaryPoints", "stationary_points", "sum_margin"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
-_PACKAGES = ("book", "claims", "explorers", "figures", "linear", "minnorm", "parameters", "results",
-             "shallow", "stats", "streams", "unet", "validation")  # fmt: skip
+_PACKAGES = (
+    *("book", "claims", "explorers", "figures", "linear", "minnorm", "parameters", "processes"),
+    *("results", "shallow", "stats", "streams", "unet", "validation"),
+)
 
 __all__ = sorted(_HOME)
 

@@ -1,6 +1,7 @@
 """The command line of the book: ``python -m memnb run | build | check | serve``."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 from memnb import parameters
 from memnb.book.check import check
 from memnb.book.execute import ChapterFailed, execute
-from memnb.book.layout import Layout
+from memnb.book.layout import Layout, NotebookBroken
 from memnb.book.site import BuildFailed, build, serve
+from memnb.processes import Terminated, terminable
+from memnb.validation import check_integer
 
 __all__ = ["main"]
 
@@ -24,6 +27,13 @@ def _pairs(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         pairs[name] = value
         del rest[at : at + 3]
     return rest, pairs
+
+
+def _port(text: str) -> int:
+    try:
+        return check_integer("the port", int(text), 0, 65535)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("build", help="execute what changed and build the site")
     verbs.add_parser("check", help="check the rules that every chapter keeps")
     server = verbs.add_parser("serve", help="serve the built site on loopback")
-    server.add_argument("--port", type=int, default=8000, help="0 takes a free one (default 8000)")
+    server.add_argument(
+        "--port", type=_port, default=8000, help="0 takes a free one (default 8000)"
+    )
     return parser
 
 
@@ -70,6 +82,8 @@ def _run(layout: Layout, options: argparse.Namespace, texts: dict[str, str]) -> 
     chapters = layout.resolve(options.chapters)
     values = {chapter: _values(layout, chapter, texts) for chapter in chapters}
     folder = options.output or layout.build / "runs"
+    if folder.exists() and not folder.is_dir():
+        raise ChapterFailed(f"--output must be a folder, got the file {folder}")
     for chapter in execute(layout, chapters, values, destination=folder):
         print(folder / f"{chapter}.ipynb")
 
@@ -99,23 +113,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise SystemExit(f"memnb: {options.verb} takes no -p")
     layout = Layout.here()
     try:
-        if options.verb == "run":
-            _run(layout, options, texts)
-        elif options.verb == "build":
-            page = build(layout)
-            print(f"The book is at {page}\nOpen that file in a browser, or run `make serve`.")
-        elif options.verb == "serve":
-            serve(layout, options.port)
-        else:
-            faults = check(layout)
-            print("\n".join(faults) or "All chapters keep the rules.")
-            return int(bool(faults))
-    except (ChapterFailed, BuildFailed) as error:
+        with terminable():
+            return _do(layout, options, texts)
+    except (ChapterFailed, NotebookBroken, BuildFailed) as error:
         print(f"memnb: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:  # a full disk, a folder that must not be written, and the like
+        where = f": {error.filename}" if error.filename else ""
+        print(f"memnb: {options.verb}: {error.strerror or error}{where}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("memnb: interrupted; the last good site is untouched", file=sys.stderr)
-        return 130
+        return 128 + signal.SIGINT
+    except Terminated:
+        print("memnb: terminated; the last good site is untouched", file=sys.stderr)
+        return 128 + signal.SIGTERM
+
+
+def _do(layout: Layout, options: argparse.Namespace, texts: dict[str, str]) -> int:
+    if options.verb == "run":
+        _run(layout, options, texts)
+    elif options.verb == "build":
+        page = build(layout)
+        print(f"The book is at {page}\nOpen that file in a browser, or run `make serve`.")
+    elif options.verb == "serve":
+        serve(layout, options.port)
+    else:
+        faults = check(layout)
+        print("\n".join(faults) or "All chapters keep the rules.")
+        return int(bool(faults))
     return 0
 
 

@@ -1,10 +1,12 @@
 """Rules that every chapter keeps, checked without executing anything."""
 
-import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+from memnb.book.layout import Layout, NotebookBroken
 
 __all__ = ["STRIP_KEYS", "check"]
 
@@ -22,11 +24,12 @@ _OUTSIDE = re.compile(
 )
 
 
-def _chapter(path):
+def _chapter(layout: Layout, chapter: str) -> Iterator[str]:
     """Yield the faults of one notebook."""
+    path = layout.notebooks / f"{chapter}.ipynb"
     if path.stat().st_size > MAX_BYTES:
         yield f"is {path.stat().st_size} bytes, allowed: {MAX_BYTES}"
-    cells = json.loads(path.read_text())["cells"]
+    cells = layout.load(chapter)["cells"]
     tags = [cell["metadata"].get("tags", []) for cell in cells]
     if sum("parameters" in t for t in tags) != 1:
         yield "needs exactly one cell tagged `parameters`"
@@ -50,12 +53,26 @@ def _chapter(path):
             yield f"cell {number}: a figure without alt text: use style.show(figure, alt)"
 
 
-def check(layout):
-    """Return the faults of the chapters, and of the site if it is built, as a list of lines."""
-    faults = []
-    paths = [layout.notebooks / f"{chapter}.ipynb" for chapter in layout.chapters()]
-    for path in paths:
-        faults += [f"{path.name}: {fault}" for fault in _chapter(path)]
+def check(layout: Layout) -> list[str]:
+    """The faults of the chapters, and of the site if it is built.
+
+    Parameters
+    ----------
+    layout : Layout
+        The book. Nothing in it is written.
+
+    Returns
+    -------
+    list of str
+        One line for each fault.
+    """
+    faults, paths = [], []
+    for chapter in layout.chapters():
+        try:
+            faults += [f"{chapter}.ipynb: {fault}" for fault in _chapter(layout, chapter)]
+            paths.append(layout.notebooks / f"{chapter}.ipynb")
+        except NotebookBroken as error:
+            faults.append(str(error))
     if paths:
         command = [sys.executable, "-m", "nbstripout", "--verify", "--keep-count", "--keep-id"]
         command += ["--extra-keys", STRIP_KEYS, *map(str, paths)]
@@ -63,7 +80,8 @@ def check(layout):
         if done.returncode:
             faults.append("nbstripout: " + (done.stdout + done.stderr).strip())
     for page in sorted(Path(layout.site).rglob("*.html")) if layout.site.exists() else []:
-        found = _OUTSIDE.search(page.read_text())
-        if found:
-            faults.append(f"{page.name}: loads something from outside: {found.group()[:120]}")
+        outside = _OUTSIDE.search(page.read_text())
+        if outside:
+            what = outside.group()[:120]
+            faults.append(f"{page.name}: loads something from outside: {what}")
     return faults

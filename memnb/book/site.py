@@ -1,30 +1,36 @@
 """Render the site from a staged copy, and swap it in by one rename."""
 
+import errno
 import fcntl
 import functools
 import hashlib
 import http.server
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from memnb.book import pages
-from memnb.book.execute import execute
+from memnb.book.execute import ended, execute
+from memnb.book.layout import Layout
+from memnb.processes import tied
 
 __all__ = ["BuildFailed", "build", "serve"]
 
 
 class BuildFailed(RuntimeError):
-    """Sphinx reported an error or a warning; the message holds its last lines."""
+    """The site cannot be rendered or served; the message says why."""
 
 
 @contextmanager
-def _locked(layout):
+def _locked(layout: Layout) -> Iterator[None]:
     """One build at a time; the lock vanishes with its process, however that ends."""
     layout.build.mkdir(exist_ok=True)
     with open(layout.build / ".lock", "w") as lock:
@@ -36,7 +42,7 @@ def _locked(layout):
         yield
 
 
-def _clean(notebook, source):
+def _clean(notebook: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
     """An executed notebook without what a reader has no use for.
 
     papermill loses the tags of cells after the one it injects, so they are restored from the
@@ -53,12 +59,12 @@ def _clean(notebook, source):
     return notebook
 
 
-def _stage(layout, stage, chapters):
-    """Copy what Sphinx needs into ``stage``; returns the executed notebooks and their records."""
+def _stage(layout: Layout, stage: Path, chapters: list[str]) -> None:
+    """Copy what Sphinx needs into ``stage``."""
     notebooks, records = {}, {}
     (stage / "notebooks").mkdir(parents=True)
     for chapter in chapters:
-        source = pages.load(layout.notebooks / f"{chapter}.ipynb")
+        source = layout.load(chapter)
         notebooks[chapter] = _clean(pages.load(layout.executed / f"{chapter}.ipynb"), source)
         records[chapter] = pages.load(layout.executed / f"{chapter}.json")
         text = json.dumps(notebooks[chapter])
@@ -78,7 +84,7 @@ def _stage(layout, stage, chapters):
             (stage / "book" / f"{name}.md").write_text(write())
 
 
-def _site_fingerprint(layout, chapters):
+def _site_fingerprint(layout: Layout, chapters: list[str]) -> str:
     """Hash of all that the site is made from."""
     digest = hashlib.sha256()
     package = Path(__file__).resolve().parents[1]
@@ -93,23 +99,40 @@ def _site_fingerprint(layout, chapters):
     return digest.hexdigest()
 
 
-def _sphinx(stage, output):
+def _sphinx(stage: Path, output: Path) -> Path:
+    """Render the staged book; returns the folder of its pages."""
     command = [
         str(Path(sys.executable).with_name("jupyter-book")),
         *("build", str(stage), "--path-output", str(output)),
         *("-W", "-n", "--keep-going"),
     ]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, preexec_fn=tied()
+    )
     html = output / "_build" / "html"
     if done.returncode or not (html / "index.html").is_file():
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        telling = [s for s in lines if "WARNING" in s or "ERROR" in s] or lines[-15:]
-        raise BuildFailed("the site was not built:\n" + "\n".join(telling))
+        raise BuildFailed(_why(done.returncode, done.stdout + done.stderr))
     return html
 
 
-def _swap(layout, html, digest):
+def _why(status: int, text: str) -> str:
+    """Why Sphinx failed: one line if it was killed or stopped by an error, else its warnings."""
+    if status < 0:
+        return f"the site was not built: Sphinx was {ended(status)}"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    full = [line for line in lines if os.strerror(errno.ENOSPC) in line]
+    if full:
+        return f"the site was not built: {full[-1]}"
+    telling = [s for s in lines if "WARNING" in s or "ERROR" in s]
+    if not telling:  # the last line of a traceback, without Jupyter Book's advice after it
+        telling = [s for s in lines if re.match(r"[\w.]*(Error|Exception)\b", s)][-1:] or lines[
+            -15:
+        ]
+    return "\n".join(["the site was not built:", *telling])
+
+
+def _swap(layout: Layout, html: Path, digest: str) -> None:
     """Make ``html`` the site: move it beside the old one, then rename a symbolic link."""
     (html / ".memnb-fingerprint").write_text(digest)
     new = Path(tempfile.mkdtemp(dir=layout.build, prefix="site-"))
@@ -121,7 +144,7 @@ def _swap(layout, html, digest):
     os.replace(link, layout.site)
 
 
-def _prune(layout):
+def _prune(layout: Layout) -> None:
     """Remove what earlier or interrupted builds left; called under the lock."""
     current = layout.site.resolve()
     for pattern in ("site-*", "stage-*"):
@@ -132,12 +155,13 @@ def _prune(layout):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def build(layout):
+def build(layout: Layout) -> Path:
     """Execute what changed, render the site if anything changed, and return its first page.
 
     Parameters
     ----------
     layout : Layout
+        The book.
 
     Returns
     -------
@@ -146,8 +170,8 @@ def build(layout):
 
     Raises
     ------
-    ChapterFailed, BuildFailed
-        The site stays as it was.
+    ChapterFailed, NotebookBroken, BuildFailed
+        If a chapter cannot be executed, or the site not be rendered. It stays as it was.
     """
     with _locked(layout):
         _prune(layout)
@@ -167,16 +191,40 @@ def build(layout):
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_args):
-        pass
+    def log_message(self, *_args: object) -> None:
+        """Print nothing for a request."""
 
 
-def serve(layout, port=8000, open_server=http.server.ThreadingHTTPServer):
-    """Serve the built site on loopback until interrupted; ``port=0`` takes a free one."""
+def serve(
+    layout: Layout,
+    port: int = 8000,
+    open_server: Callable[..., http.server.HTTPServer] = http.server.ThreadingHTTPServer,
+) -> None:
+    """Serve the built site on loopback until interrupted.
+
+    Parameters
+    ----------
+    layout : Layout
+        The book.
+    port : int
+        0 takes a free one.
+    open_server : callable
+        Makes the server from its address and handler.
+
+    Raises
+    ------
+    BuildFailed
+        If there is no site, or the port is in use.
+    """
     if not (layout.site / "index.html").is_file():
-        raise SystemExit("there is no site yet: run `make book` first")
+        raise BuildFailed("there is no site yet: run `make book` first")
     handler = functools.partial(_Quiet, directory=str(layout.site))
-    with open_server(("127.0.0.1", port), handler) as server:
+    try:
+        server = open_server(("127.0.0.1", port), handler)
+    except OSError as error:
+        reason = f"port {port}: {error.strerror}"
+        raise BuildFailed(f"{reason}; choose another one with --port, or 0 for any") from None
+    with server:
         print(
             f"The book is at http://127.0.0.1:{server.server_address[1]}/ (Ctrl-C to stop)",
             flush=True,
