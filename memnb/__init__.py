@@ -54,6 +54,7 @@ _HOMES = {
     "minnorm.geometry": ("TrainingSet",),
     "minnorm.grids": ("log_uniform_grid", "sigma_from_t", "t_from_sigma", "uniform_grid"),
     "minnorm.planar": ("minimum_norm_planar",),
+    "minnorm.recognize": ("training_set",),
     "minnorm.simplex": ("equilateral_triangle", "obtuse_simplex", "widest_angle"),
     "minnorm.stability": ("StationaryPoints", "stationary_points", "sum_margin"),
 }

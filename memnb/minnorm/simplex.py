@@ -237,6 +237,11 @@ def obtuse_simplex(
     return exact.to(dtype=dtype, device=device)
 
 
+def triangle_limit(radius: float) -> float:
+    r"""The ball radius :math:`\rho^*` up to which the ramps of a triangle are the cheapest."""
+    return (12 + 3 * math.sqrt(3)) / 26 * radius
+
+
 def equilateral_triangle(
     dim: int,
     radius: float = 1.0,
@@ -294,6 +299,6 @@ def equilateral_triangle(
         low=-size / 2,
         high=size,
         kind="equilateral triangle",
-        rho_limit=(12 + 3 * math.sqrt(3)) / 26 * radius,
+        rho_limit=triangle_limit(radius),
     )
     return exact.to(dtype=dtype, device=device)
