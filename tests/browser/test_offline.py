@@ -11,7 +11,7 @@ from support import ROOT
 from memnb.book.execute import execute
 from memnb.book.layout import Layout
 
-CHAPTER = "01-score-flow"
+CHAPTER = "02-probability-flow"
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -64,7 +64,7 @@ def test_nbconvert_draws_all_figures_with_the_network_blocked(executed, browser,
         assert plot.bounding_box()["height"] > 200
     captions = page.locator(".memnb-caption").all_inner_texts()
     assert [text.split(". ")[0] for text in captions] == [
-        f"Figure 1.{k}" for k in range(1, len(captions) + 1)
+        f"Figure 2.{k}" for k in range(1, len(captions) + 1)
     ]
     assert len(captions) == plots.count()
     # Without network jQuery, RequireJS and MathJax are missing; nothing of ours may need them.
