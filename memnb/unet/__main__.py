@@ -27,7 +27,7 @@ from memnb.streams import stream
 
 from . import runs as networks
 from .images import synthetic_images
-from .pixel_density import Originals, resample
+from .resampling import Originals, resample
 from .training import TrainingConfig, train
 
 __all__ = [

@@ -29,7 +29,7 @@ from memnb.validation import check_integer
 from .baselines import linear_network
 from .copies import THRESHOLD, agreement, nearest_neighbors, similarity
 from .diffusion import DiffusionSchedule, sample
-from .pixel_density import Originals, resample
+from .resampling import Originals, resample
 
 __all__ = [
     "Agreement",

@@ -10,13 +10,13 @@ from functools import cache
 import torch
 
 from memnb import results
+from memnb.stats import wilson
 from memnb.validation import check_choice
 
 from .__main__ import CHAPTER, GENERATORS, MEASURED, N_SIMULATIONS, RULES
 from .diffusion import make_schedule
 from .images import Digits
 from .network import UNet
-from .pixel_density import wilson
 from .runs import (
     DIGITS,
     NOISE_SEEDS,

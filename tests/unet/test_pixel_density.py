@@ -10,17 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
+from memnb.unet import pixel_density
 from memnb.unet.images import synthetic_images
 from memnb.unet.pixel_density import (
-    Originals,
-    _exactly,
-    _without_diagonal,
     distance,
     distance_on_grid,
     overlap,
-    resample,
-    wilson,
+    square_without_diagonal,
 )
+from memnb.unet.resampling import Originals, _exactly, resample
 
 
 def density(values, width):
@@ -65,10 +63,10 @@ def test_generated_values_may_be_outside_the_range_of_images(dtype):
     tg, og = (by_quadrature(x, g, 0.1)[0] for x in (t, o))
     assert distance(t, g) == pytest.approx(tg, rel=1e-7)
     assert distance(o, g) == pytest.approx(og, rel=1e-7)
-    found = resample(g, t, Originals(o, 2, 5), n_generated=6, n_training=3)
-    torch.testing.assert_close(found.e_tg, torch.full((2,), tg).double(), rtol=1e-7, atol=0)
-    torch.testing.assert_close(found.e_og, torch.full((2,), og).double(), rtol=1e-7, atol=0)
-    torch.testing.assert_close(found.delta, found.e_tg - found.e_og, rtol=0, atol=1e-9)
+    drawn = resample(g, t, Originals(o, 2, 5), n_generated=6, n_training=3)
+    torch.testing.assert_close(drawn.e_tg, torch.full((2,), tg).double(), rtol=1e-7, atol=0)
+    torch.testing.assert_close(drawn.e_og, torch.full((2,), og).double(), rtol=1e-7, atol=0)
+    torch.testing.assert_close(drawn.delta, drawn.e_tg - drawn.e_og, rtol=0, atol=1e-9)
 
 
 def test_values_set_to_the_ends_of_the_range_change_the_distance():
@@ -110,7 +108,7 @@ def test_delta_has_no_cancellation():
     o = torch.tensor([[0.2], [0.8], [0.5]], dtype=torch.float64)
     g = torch.tensor([[0.35], [0.65]], dtype=torch.float64)
     std = 0.03
-    tg, og, delta = _exactly(g, t, o, std, _without_diagonal(o, std / 3))
+    tg, og, delta = _exactly(g, t, o, std, square_without_diagonal(o, std / 3))
     mpmath.mp.dps = 50
 
     def cross(a, b):
@@ -141,16 +139,16 @@ def test_expectation_for_images_of_the_true_law(n_original):
         + 2 * gaussian(o2 + g2 + 2 * s2)
     )
     pools = [synthetic_images(4000, 4, seed) for seed in (1, 2, 3)]
-    found = resample(*pools[:2], Originals(pools[2], 400, n_original, seed=5), seed=6)
-    mean, error = found.mean("delta")
+    drawn = resample(*pools[:2], Originals(pools[2], 400, n_original, seed=5), seed=6)
+    mean, error = drawn.mean("delta")
     assert abs(mean - expected) < 4 * error
     if n_original == 10:
         assert expected == 0
-        p, error = found.p_positive
+        p, error = drawn.p_positive
         assert abs(p - 0.5) < 4 * error
     else:
-        assert expected < 0 and found.p_positive[0] < 0.4
-    torch.testing.assert_close(found.e_tg - found.e_og, found.delta, rtol=0, atol=1e-10)
+        assert expected < 0 and drawn.p_positive[0] < 0.4
+    torch.testing.assert_close(drawn.e_tg - drawn.e_og, drawn.delta, rtol=0, atol=1e-10)
 
 
 def test_copies_are_memorized_and_only_while_the_draws_can_find_them():
@@ -187,13 +185,54 @@ def test_draws_follow_their_seed_and_leave_the_global_state():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@given(st.integers(1, 500), st.floats(0, 1))
-def test_wilson_is_an_error_also_at_the_ends(n, share):
-    count = round(share * n)
-    p, error = wilson(count, n)
-    assert p == count / n and 0 < error <= 0.5 + 1e-12
-    normal = math.sqrt(p * (1 - p) / n)
-    assert error == pytest.approx(normal, rel=0.1) or n < 30 or not 0.1 < p < 0.9
+@given(st.floats(-8, 8), st.sampled_from([0.0, -3.0, 1e3]), st.integers(0, 50))
+def test_under_scale_and_offset_distances_are_divided_by_the_scale(log_scale, offset, seed):
+    """Densities of s x + s t are those of x, divided by s: so is the integral of a product."""
+    s = 10.0**log_scale
+    a, b = (synthetic_images(m, 3, seed, purpose=f"{m} images").double() for m in (4, 7))
+    moved = [s * (x + offset) for x in (a, b)]
+    # Adding the offset rounds a pixel by 2e-16 of it, and the narrowest kernel is 0.1 / 7 wide
+    close = {"rel": 1e-9 * max(1, abs(offset)), "abs": 0}
+    assert s * overlap(*moved, std=0.1 * s) == pytest.approx(overlap(a, b), **close)
+    assert s * distance(*moved, std=0.1 * s) == pytest.approx(distance(a, b), **close)
+    on_grid = s * distance_on_grid(*moved, std=0.1 * s, mean=s * (0.5 + offset))
+    assert on_grid == pytest.approx(distance_on_grid(a, b), **close)
+
+
+def test_chunks_change_nothing(monkeypatch):
+    a, b = synthetic_images(9, 4, 1), synthetic_images(14, 4, 2)
+    whole = overlap(a, b)
+    monkeypatch.setattr(pixel_density, "CHUNK", 1)
+    assert overlap(a, b) == pytest.approx(whole, rel=1e-13)
+
+
+def test_arrays_lists_and_dtypes_are_one_set_of_images():
+    a, b = synthetic_images(4, 3, 1), synthetic_images(5, 3, 2)
+    for convert in (torch.Tensor.numpy, torch.Tensor.tolist, torch.Tensor.double):
+        assert distance(convert(a), b) == distance(a, b)
+        draws = Originals(convert(b), 3, 4)
+        drawn = resample(convert(a), b, draws, n_generated=2)
+        assert torch.equal(drawn.delta, resample(a, b, Originals(b, 3, 4), n_generated=2).delta)
+    with pytest.raises(ValueError, match="n >= 1"):
+        distance(a[:0], b)
+    with pytest.raises(TypeError, match="originals must be Originals, got Tensor"):
+        resample(a, b, b)
+    with pytest.raises(ValueError, match="name must be one of 'e_tg', 'e_og', 'delta', got 'p'"):
+        drawn.mean("p")
+
+
+def test_originals_in_other_units_leave_the_square_of_the_generated_density():
+    """As in the author's script: multiplied by 255 they are off the grid, and rho_O is 0 there."""
+    t, g, o = (synthetic_images(12, 3, seed, purpose="units") for seed in (1, 2, 3))
+    draws = Originals(255 * o, 5, 6, bounded=False)
+    drawn = resample(g, t, draws, n_generated=12, n_training=12, rule="grid")
+    grid = torch.linspace(0, 1, 16, dtype=torch.float64)
+    kernels = torch.distributions.Normal(g.double().flatten(1), 0.1 / 12)
+    rho = kernels.log_prob(grid[:, None, None]).exp().mean(1)
+    square = rho.square().sum(0).mean() / 15
+    torch.testing.assert_close(drawn.e_og, square.expand(5), rtol=1e-12, atol=0)
+    with pytest.raises(ValueError, match=r"original must have values in \[0, 1\], got"):
+        Originals(255 * o, 5, 6)
 
 
 def test_errors():
@@ -228,7 +267,5 @@ def test_errors():
             resample(x, x, draws, mean=mean, rule="grid")
     with pytest.raises(TypeError, match="mean must be a real number, got 'a'"):
         distance_on_grid(x, x, mean="a")
-    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
-        wilson(0, 0)
-    with pytest.raises(ValueError, match="count must be between 0 and 3, got 4"):
-        wilson(4, 3)
+    with pytest.raises(ValueError, match=r"width must be in \(0, inf\), got inf"):
+        overlap(x, x, width_a=math.inf)
