@@ -7,6 +7,7 @@ top of them:
 package        holds                                                           chapters
 ============== =============================================================== ==========
 ``validation`` checks of arguments, one clear error each                       all
+``checkout``   the folder in which notebooks and results are                   all
 ``parameters`` parameters of the chapters: defaults, ranges, checks            all
 ``processes``  processes that end when told to, and with their parent          all
 ``streams``    independent random numbers for every purpose, from one seed     all
@@ -60,7 +61,17 @@ _HOMES = {
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 _PACKAGES = (
-    *("book", "claims", "explorers", "figures", "linear", "minnorm", "parameters", "processes"),
+    *(
+        "book",
+        "checkout",
+        "claims",
+        "explorers",
+        "figures",
+        "linear",
+        "minnorm",
+        "parameters",
+        "processes",
+    ),
     *("results", "shallow", "stats", "streams", "unet", "validation"),
 )
 

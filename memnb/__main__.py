@@ -12,6 +12,7 @@ from memnb.book.check import check
 from memnb.book.execute import ChapterFailed, execute
 from memnb.book.layout import Layout, NotebookBroken
 from memnb.book.site import BuildFailed, build, serve
+from memnb.checkout import NoCheckout
 from memnb.processes import Terminated, terminable
 from memnb.validation import check_integer
 
@@ -111,11 +112,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(rest)
     if texts and options.verb != "run":
         raise SystemExit(f"memnb: {options.verb} takes no -p")
-    layout = Layout.here()
     try:
         with terminable():
-            return _do(layout, options, texts)
-    except (ChapterFailed, NotebookBroken, BuildFailed) as error:
+            return _do(Layout.here(), options, texts)
+    except (ChapterFailed, NotebookBroken, BuildFailed, NoCheckout) as error:
         print(f"memnb: {error}", file=sys.stderr)
         return 1
     except OSError as error:  # a full disk, a folder that must not be written, and the like

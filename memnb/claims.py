@@ -1,4 +1,4 @@
-"""Claims: what a paper states, what was measured here, and the verdict.
+"""All chapters: what a paper states, what was measured here, and the verdict.
 
 Every statement of a paper that a chapter relies on is one call of :func:`check`. It shows a line
 in the notebook and carries the record along with the output, so that the book's claims page can
@@ -9,6 +9,7 @@ changes, the chapter fails.
 
 import html
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from memnb.validation import check_choice
 
@@ -53,13 +54,13 @@ class Claim:
     evidence: str = ""
     notices: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_choice("verdict", self.verdict, VERDICTS)
         for name in ("statement", "source", "chapter", "measured"):
             if not getattr(self, name).strip():
                 raise ValueError(f"{name} must not be empty")
 
-    def _repr_mimebundle_(self, include=None, exclude=None):
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         text = {name: html.escape(value) for name, value in asdict(self).items()}
         style = self.verdict.replace(" ", "-")
         evidence = f"<br><small>{text['evidence']}</small>" if self.evidence else ""
@@ -126,6 +127,19 @@ def check(
     return claim
 
 
-def not_attempted(statement, *, source, chapter, why):
-    """Record a claim that the chapter mentions and does not test, with the reason."""
+def not_attempted(statement: str, *, source: str, chapter: str, why: str) -> Claim:
+    """Record a claim that the chapter mentions and does not test.
+
+    Parameters
+    ----------
+    statement, source, chapter : str
+        See :class:`Claim`.
+    why : str
+        The reason.
+
+    Returns
+    -------
+    Claim
+        With the verdict "not attempted".
+    """
     return Claim(statement, source, chapter, why, "not attempted")

@@ -1,4 +1,4 @@
-r"""Committed results of long runs: arrays, where they came from, and a checksum that guards them.
+r"""All chapters: committed results of long runs, their provenance, and a checksum as a guard.
 
 A run that takes minutes or hours is done once and kept as two files under ``results/``,
 
@@ -21,14 +21,16 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from memnb import checkout
 from memnb.validation import check_real
 
 __all__ = ["ResultsCorrupt", "cpu", "load", "replacing", "save", "where"]
@@ -41,31 +43,43 @@ class ResultsCorrupt(RuntimeError):
     """The arrays of a run are missing, or are not the ones that its provenance describes."""
 
 
-def where(name, root=None):
+def where(name: str, root: str | Path | None = None) -> tuple[Path, Path]:
     """The two files of a run.
 
     Parameters
     ----------
     name : str
         ``"<chapter>/<run>"``, lower-case letters, digits, ``-`` and ``_``.
-    root : Path, optional
-        Folder of all results; ``results/`` beside the package if not given.
+    root : path, optional
+        Folder of all results; ``results/`` of the checkout if not given.
 
     Returns
     -------
-    tuple of Path
+    data, record : Path
         The ``.npz`` and the ``.json`` file, whether they exist or not.
+
+    Raises
+    ------
+    ValueError
+        If the name is none.
+    NoCheckout
+        If no folder is given and the package was installed without the book.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(
             f"name must be '<chapter>/<run>' of lower-case letters, digits, - and _, got {name!r}"
         )
-    folder = Path(root) if root is not None else Path(__file__).resolve().parents[1] / "results"
+    folder = Path(root) if root is not None else checkout.root() / "results"
     return folder / f"{name}.npz", folder / f"{name}.json"
 
 
-def cpu():
-    """The kind of device when everything ran on the CPU, for provenance."""
+def cpu() -> str:
+    """The kind of device when everything ran on the CPU, for provenance.
+
+    Returns
+    -------
+    str
+    """
     return f"CPU, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s) used"
 
 
@@ -104,8 +118,17 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def save(
-    name, arrays, *, command, parameters, seed, device, seconds, packages=(), root=None
-):  # fmt: skip
+    name: str,
+    arrays: Mapping[str, Any],
+    *,
+    command: str,
+    parameters: Mapping[str, Any],
+    seed: int,
+    device: str,
+    seconds: float,
+    packages: Sequence[str] = (),
+    root: str | Path | None = None,
+) -> dict[str, Any]:
     """Keep a run.
 
     Parameters
@@ -126,8 +149,8 @@ def save(
         Wall time of the run.
     packages : sequence of str
         Packages whose versions are recorded besides those of torch and numpy.
-    root : Path, optional
-        Folder of all results.
+    root : path, optional
+        Folder of all results; see :func:`where`.
 
     Returns
     -------
@@ -137,7 +160,10 @@ def save(
     Raises
     ------
     ValueError
-        If an array is not numeric or holds NaN; nothing is written then.
+        If an array is not numeric or holds NaN, or the provenance cannot be JSON; nothing is
+        written then.
+    NoCheckout
+        See :func:`where`.
     """
     data_path, record_path = where(name, root)
     seconds = check_real("seconds", seconds, 0, math.inf, open_high=True)
@@ -172,15 +198,17 @@ def save(
     return record
 
 
-def load(name, root=None):
+def load(
+    name: str, root: str | Path | None = None
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Load a run, having compared its arrays with their checksum.
 
     Parameters
     ----------
     name : str
         ``"<chapter>/<run>"``.
-    root : Path, optional
-        Folder of all results.
+    root : path, optional
+        Folder of all results; see :func:`where`.
 
     Returns
     -------
@@ -193,6 +221,8 @@ def load(name, root=None):
     ------
     ResultsCorrupt
         If a file is missing or unreadable, or the checksum does not fit.
+    NoCheckout
+        See :func:`where`.
     """
     data_path, record_path = where(name, root)
     for path in (data_path, record_path):
@@ -207,10 +237,10 @@ def load(name, root=None):
     if missing:
         raise ResultsCorrupt(f"{record_path.name} of result {name!r} lacks {', '.join(missing)}")
     content = data_path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != expected:
         raise ResultsCorrupt(
-            f"{data_path.name} of result {name!r} has SHA-256 {found[:12]}..., "
+            f"{data_path.name} of result {name!r} has SHA-256 {actual[:12]}..., "
             f"its provenance says {expected[:12]}..."
         )
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:

@@ -1,7 +1,11 @@
 """Committed results: what is loaded is what was saved, and nothing else gets through."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -92,3 +96,41 @@ def test_every_committed_result_fits_its_checksum():
         assert set(loaded) == set(record["arrays"])
         absolute = re.findall(r"(?<![\w.)])/\w+", json.dumps(record))
         assert absolute == [], "provenance names no folder of the machine it ran on"
+
+
+def test_an_installed_package_without_a_book_says_so_and_writes_nothing(tmp_path):
+    """A copy of the package alone, as a wheel holds it."""
+    installed = tmp_path / "site-packages"
+    shutil.copytree(
+        ROOT / "memnb", installed / "memnb", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    files = sorted(path for path in installed.rglob("*"))
+    line = f"{installed} holds no book: name the folder of a checkout in MEMNB_ROOT"
+
+    def python(*arguments, **more):
+        environment = {k: v for k, v in os.environ.items() if k != "MEMNB_ROOT"}
+        environment |= {"PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1", **more}
+        return subprocess.run(
+            [sys.executable, *arguments],
+            capture_output=True, text=True, env=environment, cwd=tmp_path,
+        )  # fmt: skip
+
+    for verb in (["run", "1"], ["build"], ["check"], ["serve"]):
+        done = python("-m", "memnb", *verb)
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", f"memnb: {line}\n")
+    code = (
+        "import torch; from memnb import results\n"
+        "for do in (lambda: results.load('05-linear-model/onset'), lambda: results.save("
+        "'a/b', {'x': torch.ones(2)}, command='c', parameters={}, seed=0, device='d', seconds=1"
+        ")):\n"
+        "    try: do()\n"
+        "    except results.checkout.NoCheckout as error: print(error)\n"
+        "print(results.load('05-linear-model/onset', root=r'%s')[1]['seed'])"
+    ) % (ROOT / "results")
+    done = python("-c", code)
+    assert done.stdout.splitlines()[:2] == [line, line] and done.returncode == 0, done.stderr
+    done = python(
+        "-c", "from memnb import results; print(results.where('a/b')[0])", MEMNB_ROOT=str(ROOT)
+    )
+    assert done.stdout.strip() == str(ROOT / "results" / "a" / "b.npz")
+    assert sorted(path for path in installed.rglob("*")) == files

@@ -2,13 +2,13 @@
 
 import ast
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from memnb import checkout
 from memnb.parameters import check_names
 
 __all__ = ["Layout", "NotebookBroken"]
@@ -40,16 +40,10 @@ class Layout:
 
         Raises
         ------
-        SystemExit
+        NoCheckout
             If there is none, as where the package was installed without its book.
         """
-        root = os.environ.get("MEMNB_ROOT") or Path(__file__).resolve().parents[2]
-        root = Path(root).resolve()
-        if not (root / "_toc.yml").is_file():
-            raise SystemExit(
-                f"memnb: {root} holds no book: name the folder of a checkout in MEMNB_ROOT"
-            )
-        return cls(root)
+        return cls(checkout.root())
 
     @property
     def notebooks(self) -> Path:
