@@ -42,7 +42,8 @@ _HOMES = {
     "minnorm.data": ("gaussian_starts", "line_set", "orthogonal_set"),
     "minnorm.denoisers": ("EmpiricalBayesDenoiser", "RampDenoiser", "ReLUNetwork", "ramp_family"),
     "minnorm._coupled": ("count_events",),
-    "minnorm.endpoints": ("CLASSES", "Endpoints", "classify", "count_endpoints"),
+    "minnorm.counting": ("count_endpoint_pairs", "count_endpoints"),
+    "minnorm.endpoints": ("CLASSES", "Endpoints", "classify", "fractions_of"),
     "minnorm.flows": (
         "critical_time",
         "probability_flow",

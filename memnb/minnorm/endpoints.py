@@ -37,20 +37,18 @@ Zeno et al., *When Diffusion Models Memorize*, ICML 2025, arXiv:2506.19031, Sect
 0.2). The order of precedence is this project's.
 """
 
-import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from memnb.stats import wilson
-from memnb.streams import stream
-from memnb.validation import NORMS, check_choice, check_integer, check_points, check_real
+from memnb.validation import NORMS, check_choice, check_points, check_real
 
 from .geometry import TrainingSet, check_training_set
 
-__all__ = ["CLASSES", "Endpoints", "classify", "count_endpoints"]
+__all__ = ["CLASSES", "Endpoints", "classify", "fractions_of"]
 
 MAX_LISTED = 12  # edges; beyond that there are too many sums to list
 LISTED_AT_ONCE = 2**22  # distances from points to sums in memory at a time
@@ -93,10 +91,31 @@ class Endpoints:
         ValueError
             If there are no points.
         """
-        n = self.labels.numel()
-        if not n:
-            raise ValueError("labels must hold at least one point to have fractions, got none")
-        return {name: wilson(count, n) for name, count in self.counts().items()}
+        return fractions_of(self.counts())
+
+
+def fractions_of(counts: Mapping[str, int]) -> dict[str, tuple[float, float]]:
+    r"""Fraction of points in each class with its standard error, from their numbers.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        Class to number of points.
+
+    Returns
+    -------
+    dict
+        Maps a class to ``(p, se)``, see :func:`memnb.stats.wilson`.
+
+    Raises
+    ------
+    ValueError
+        If there are no points.
+    """
+    n = sum(counts.values())
+    if not n:
+        raise ValueError("counts must hold at least one point to have fractions, got none")
+    return {name: wilson(count, n) for name, count in counts.items()}
 
 
 def classify(
@@ -255,69 +274,3 @@ def _classify_simplex(y, training_set, threshold):
         on.reshape(*shape, training_set.n_ramps),
         to_vertex.reshape(shape),
     )
-
-
-def count_endpoints(
-    flow: Callable[[torch.Tensor], torch.Tensor],
-    training_set: TrainingSet,
-    n_starts: int,
-    *,
-    scale: float = 1.0,
-    seed: int = 0,
-    threshold: float = 0.2,
-    norm: str = "l2",
-    chunk: int = 16384,
-    progress: bool = False,
-) -> dict[str, int]:
-    r"""Count the endpoint classes of many starts without holding them all in memory.
-
-    Starts are drawn from :math:`\mathcal{N}(\bar x, s^2 I_d)`, moved and classified ``chunk`` at a
-    time, so that memory does not grow with ``n_starts``.
-
-    Parameters
-    ----------
-    flow : callable
-        Maps starting points (n, d) to endpoints (n, d).
-    training_set : TrainingSet
-        Orthogonal or simplex data; its dtype and device are used throughout.
-    n_starts : int
-        Number of starts.
-    scale : float
-        Standard deviation s of the starts.
-    seed : int
-        Seed of the starts. The counts depend on it and on ``chunk``.
-    threshold, norm
-        As in :func:`classify`.
-    chunk : int
-        Starts in memory at a time.
-    progress : bool
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    dict
-        Class to count, in the order of :data:`CLASSES`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not of its kind or out of its range.
-    """
-    from tqdm.auto import tqdm
-
-    check_training_set(training_set)
-    check_integer("n_starts", n_starts, 1)
-    check_integer("chunk", chunk, 1)
-    scale = check_real("scale", scale, 0, math.inf, open_high=True)
-    generator = stream(seed, "starts")
-    totals = dict.fromkeys(CLASSES, 0)
-    with tqdm(total=n_starts, unit="start", disable=not progress) as bar:
-        for begin in range(0, n_starts, chunk):
-            size = min(chunk, n_starts - begin)
-            shape = (size, training_set.dim)
-            noise = torch.randn(shape, generator=generator, dtype=torch.float64)
-            y = training_set.center + scale * noise.to(training_set.center)
-            for name, count in classify(flow(y), training_set, threshold, norm).counts().items():
-                totals[name] += count
-            bar.update(size)
-    return totals

@@ -16,6 +16,7 @@ from memnb import (
     Endpoints,
     RampDenoiser,
     classify,
+    count_endpoint_pairs,
     count_endpoints,
     equilateral_triangle,
     gaussian_starts,
@@ -23,6 +24,7 @@ from memnb import (
     obtuse_simplex,
     orthogonal_set,
     probability_flow,
+    score_flow,
 )
 
 examples = settings(deadline=None, max_examples=60, derandomize=True)
@@ -468,7 +470,7 @@ def test_points_may_be_lists_and_arrays_and_a_training_set_is_needed():
 def test_no_points_have_no_fractions():
     none = classify(torch.empty(0, 2, dtype=torch.float64), orthogonal_set(3, 2))
     assert sum(none.counts().values()) == 0
-    with pytest.raises(ValueError, match="labels must hold at least one point"):
+    with pytest.raises(ValueError, match="counts must hold at least one point"):
         none.fractions()
     empty = classify(torch.empty(0, 3, dtype=torch.float64), obtuse_simplex(3, 3, angle=100))
     assert empty.labels.shape == (0,)
@@ -481,3 +483,26 @@ def test_nearest_sums_are_the_same_in_one_piece_and_in_many(monkeypatch):
     monkeypatch.setattr("memnb.minnorm.endpoints.LISTED_AT_ONCE", 2**6 * 7)
     parts = classify(y, data)
     assert torch.equal(whole.on, parts.on) and torch.equal(whole.labels, parts.labels)
+
+
+def test_pairs_of_classes_have_the_counts_of_both_flows():
+    data = orthogonal_set(6, 8, seed=1)
+    h = RampDenoiser(data, 0.25)
+
+    def score(y):
+        return score_flow(y, h, math.inf)
+
+    def prob(y):
+        return probability_flow(y, h, 1.0, 0.0)
+
+    table = count_endpoint_pairs(score, prob, data, 1000, seed=3, chunk=300)
+    options = {"seed": 3, "chunk": 300}
+    assert table.sum(dim=1).tolist() == [*count_endpoints(score, data, 1000, **options).values()]
+    assert table.sum(dim=0).tolist() == [*count_endpoints(prob, data, 1000, **options).values()]
+    # Independently, start by start; and what probability flow memorizes score flow does.
+    y = gaussian_starts(1000, 8, seed=3)
+    whole = count_endpoint_pairs(score, prob, data, 1000, seed=3)
+    a, b = classify(score(y), data).labels, classify(prob(y), data).labels
+    for i, j in product(range(5), repeat=2):
+        assert whole[i, j] == ((a == i) & (b == j)).sum()
+    assert table[1, 0] == table[0, 1] == 0 < min(table[0, 0], table[0, 2], table[1, 2])
