@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from memnb.minnorm.data import gaussian_starts, orthogonal_set
+from memnb.minnorm.data import orthogonal_set
 from memnb.minnorm.denoisers import RampDenoiser, ReLUNetwork
 from memnb.minnorm.flows import probability_flow_stepped, score_flow, score_flow_stepped
 from memnb.minnorm.grids import log_uniform_grid
@@ -234,8 +234,7 @@ def endpoints(
         :math:`\sigma \le 0.1`.
     """
     device = networks.W.device
-    y = gaussian_starts(run.n_starts, run.d, run.sigma_T, seed=run.seed, dtype=torch.float32)
-    y = y.to(device)[starts]
+    y = run.starts().to(dtype=torch.float32, device=device)[starts]
     family = TrainedFamily.of(networks, levels, every)
     end, paused, _ = trained_probability_flow(
         y, family, run.sigma_T, run.sigma_min, run.n_steps, pause=LOW
@@ -260,7 +259,7 @@ def exact_endpoints(run: Flows, N: int, paused: torch.Tensor) -> dict[str, torch
         Where the trained probability flow is when it enters the low-noise regime.
     """
     data = orthogonal_set(N, run.d)
-    y = gaussian_starts(run.n_starts, run.d, run.sigma_T, seed=run.seed)
+    y = run.starts()
     grid = log_uniform_grid(run.sigma_T, run.sigma_min, run.n_steps)
     level, alpha = float(grid[grid <= LOW][0]), reach(run, N)
     return {

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from memnb.minnorm.data import orthogonal_set
+from memnb.minnorm.data import gaussian_starts, orthogonal_set
 from memnb.minnorm.stability import subsets, sum_drift
 from memnb.validation import check_choice
 
@@ -134,6 +134,11 @@ class Flows:
         Flows are run with every k-th network for these k.
     keep_every : int
         Weights of every k-th network are kept.
+    streams : {"named", "shared"}
+        How random numbers were drawn. ``"named"`` is the rule of :mod:`memnb.streams`. Runs of
+        November 2026 that say ``"shared"`` have generators that were all seeded with a number, so
+        that the first weights of the networks for N points repeat noise of their samples. They are
+        read and checked, and not trained again: the command draws anew, by name.
     """
 
     method: str = "lagrangian"
@@ -154,9 +159,11 @@ class Flows:
     thin: tuple[int, ...] = (1, 3)  # flows with every network, with every third
     keep_every: int = 1  # weights of these networks are kept
     seed: int = 0
+    streams: str = "named"
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, tuple(METHODS))
+        check_choice("streams", self.streams, ("named", "shared"))
 
     def levels(self) -> torch.Tensor:
         """The S noise levels."""
@@ -164,9 +171,25 @@ class Flows:
 
     def samples(self, N: int, device: str = "cpu") -> NoisySamples:
         """Training data of the networks for N points."""
+        generator = None
+        if self.streams == "shared":
+            generator = torch.Generator().manual_seed(self.seed + N)
         return draw_samples(
-            orthogonal_set(N, self.d), self.levels(), self.n_noisy, self.seed, device=device
+            orthogonal_set(N, self.d),
+            self.levels(),
+            self.n_noisy,
+            self.seed,
+            device=device,
+            generator=generator,
         )
+
+    def starts(self) -> torch.Tensor:
+        r"""Starts of both flows from :math:`\mathcal{N}(0, \sigma_T^2 I)`, float64 (n, d)."""
+        if self.streams == "shared":
+            generator = torch.Generator().manual_seed(self.seed)
+            noise = torch.randn(self.n_starts, self.d, generator=generator, dtype=torch.float64)
+            return self.sigma_T * noise
+        return gaussian_starts(self.n_starts, self.d, self.sigma_T, seed=self.seed)
 
     def training(self, N: int) -> Training:
         """How the networks for N points are trained."""
@@ -188,7 +211,15 @@ class Flows:
     def one(
         self, N: int, workdir: Path, device: str = "cpu", progress: bool = True
     ) -> dict[str, torch.Tensor]:
-        """Train for one N, move the starts, and return its arrays."""
+        """Train for one N, move the starts, and return its arrays.
+
+        Raises
+        ------
+        ValueError
+            If ``streams`` is not ``"named"``.
+        """
+        if self.streams != "named":
+            raise ValueError(f"streams must be 'named' for training, got {self.streams!r}")
         samples = self.samples(N, device)
         path = workdir / f"flows-{self.method}-{self.d}-{self.n_levels}-{N}.pt"
         done = fit(samples, self.training(N), checkpoint=path, progress=progress)

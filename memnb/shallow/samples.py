@@ -72,6 +72,7 @@ def draw_samples(
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
+    generator: torch.Generator | None = None,
 ) -> NoisySamples:
     r"""Draw the training data of S networks.
 
@@ -89,6 +90,8 @@ def draw_samples(
         have a stream of their own.
     dtype, device
         Of the result.
+    generator : torch.Generator, optional
+        Source of the noise instead of the seed.
 
     Returns
     -------
@@ -109,7 +112,8 @@ def draw_samples(
         raise TypeError(f"training_set must be a TrainingSet, got {type(training_set).__name__}")
     check_integer("n_noisy", n_noisy, 1)
     levels = _levels(sigma)
-    generator = stream(seed, "samples", training_set.n_points, n_noisy)
+    if generator is None:
+        generator = stream(seed, "samples", training_set.n_points, n_noisy)
     point = torch.arange(training_set.n_points).repeat_interleave(n_noisy)
     clean = training_set.points.cpu().double()[point]
     inputs = torch.ones(len(levels), len(point), training_set.dim + 1, dtype=dtype)

