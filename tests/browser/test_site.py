@@ -49,7 +49,8 @@ CONTRAST = """() => {
     .filter((e) => e.textContent.trim() && e.getClientRects().length)
     .map((e) => [e.textContent.trim().slice(0, 30), ratio(e, getComputedStyle(e)[key])]);
   return [
-    ...pick("article p, article td, article label, article output, .memnb-verdict", "color"),
+    ...pick("article p, article td, article th, article label, article output", "color"),
+    ...pick(".memnb-verdict, .memnb-caption", "color"),
     ...pick(".memnb-plot svg text", "fill"),
   ].filter(([, r]) => r < 4.5);
 }"""
@@ -121,6 +122,19 @@ def test_page_is_self_contained_and_complete(browser, site_url, page, device):
                 ".filter((p) => !(p.getAttribute('aria-label') || '').trim()).length"
             )
             assert unnamed == 0
+            # Every figure is numbered, in the order of the page.
+            captions = view.locator("figure.memnb-figure > figcaption").all_inner_texts()
+            plots = view.evaluate("document.querySelectorAll('.memnb-plot').length")
+            chapter = int(page.removeprefix("notebooks/")[:2])
+            expected = [f"Figure {chapter}.{k + 1}" for k in range(plots)]
+            assert [caption.split(". ")[0] for caption in captions] == expected
+            # A wide table scrolls in itself.
+            loose = view.evaluate(
+                "[...document.querySelectorAll('.memnb-table')].filter((t) => "
+                "t.getBoundingClientRect().right > innerWidth && !t.closest('.memnb-scroll'))"
+                ".length"
+            )
+            assert loose == 0
             # Nothing in a figure sticks out of it.
             clipped = view.evaluate(
                 "[...document.querySelectorAll('.memnb-plot svg.main-svg')]"
