@@ -14,11 +14,23 @@ from memnb.minnorm.data import TrainingSet, orthogonal_set
 
 from .flows import exact_endpoints
 from .networks import NetworkBatch
-from .runs import CHAPTER, Flows
+from .runs import CHAPTER, Flows, Run
 
-__all__ = ["ends", "load_flows", "load_networks", "load_run", "run_of"]
+__all__ = [
+    "Arrays",
+    "NotReproduced",
+    "ends",
+    "load_flows",
+    "load_networks",
+    "load_run",
+    "run_of",
+]
 
 Arrays = dict[str, torch.Tensor]
+
+
+class NotReproduced(RuntimeError):
+    """A part of a kept run, computed again, is not what was kept."""
 
 
 def load_run(name: str) -> tuple[Arrays, dict[str, Any]]:
@@ -41,10 +53,10 @@ def load_flows(d: int, method: str, S: int = 30) -> tuple[Arrays, dict[str, Any]
     return load_run(f"flows-d{d}{'-s150' if S == 150 else ''}-{method}")
 
 
-def run_of(record: dict[str, Any]) -> Flows:
-    """The run of flows that a provenance describes."""
+def run_of(record: dict[str, Any], kind: type[Run] = Flows) -> Run:
+    """The run of one kind that a provenance describes."""
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in record["parameters"].items()}
-    return Flows(**values)
+    return kind(**values)
 
 
 def load_networks(arrays: Arrays, suffix: str = "") -> NetworkBatch:

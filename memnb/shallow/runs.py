@@ -8,6 +8,11 @@ All draws of a run are streams of its one seed (:mod:`memnb.streams`): samples, 
 values and starts are independent of one another, and so are samples of different N or M and weights
 of different widths. Runs of different methods have samples, first weights and starts in common, so
 that they differ by the method alone.
+
+The field ``streams`` says so: ``"named"``. Kept runs that say ``"shared"`` were drawn before that
+rule. All their generators were seeded with a number (the seed of flows plus N), so that the first
+weights of the networks repeat noise of their samples. They are read and checked, and not trained
+again: the command draws anew, by name, and replaces them.
 """
 
 from dataclasses import dataclass
@@ -25,7 +30,7 @@ from .flows import LOW, endpoints, noise_levels
 from .methods import METHODS, AugmentedLagrangian, Method, WeightDecay
 from .networks import NetworkBatch, rounded, weights
 from .samples import NoisySamples, draw_samples
-from .studies import Decay, Sweep, each
+from .studies import STREAMS, Decay, Sweep, each, only_named, shared_generator
 from .train import FitResult, Training, fit
 
 __all__ = ["CHAPTER", "RUNS", "Decay", "Flows", "Stability", "Sweep", "flow_run"]
@@ -61,6 +66,8 @@ class Stability:
         See :class:`memnb.shallow.Training` and :class:`memnb.shallow.AugmentedLagrangian`.
     orders, limit : tuple of int, int or None
         Sizes of the sums; how many of each are drawn, or all.
+    streams : {"named", "shared"}
+        How random numbers were drawn.
     """
 
     N: int = 31
@@ -76,16 +83,31 @@ class Stability:
     orders: tuple[int, ...] = (2, 3, 4)
     limit: int | None = None
     seed: int = 0
+    streams: str = "named"
+
+    def samples(self, device: str = "cpu") -> NoisySamples:
+        """Training data of the networks."""
+        return draw_samples(
+            orthogonal_set(self.N, self.d),
+            [self.sigma] * self.n_draws,
+            self.n_noisy,
+            self.seed,
+            device=device,
+            generator=shared_generator(self.streams, self.seed),
+        )
 
     def run(self, workdir: Path, device: str = "cpu", jobs: int = 1) -> dict[str, torch.Tensor]:
         """Train, let the sums drift, and return the arrays to keep.
 
         The networks are one batch, so that there is nothing for more than one job to do.
+
+        Raises
+        ------
+        ValueError
+            If ``streams`` is not ``"named"``.
         """
-        data = orthogonal_set(self.N, self.d)
-        samples = draw_samples(
-            data, [self.sigma] * self.n_draws, self.n_noisy, self.seed, device=device
-        )
+        only_named(self.streams)
+        data, samples = orthogonal_set(self.N, self.d), self.samples(device)
         training = Training(
             self.width,
             AugmentedLagrangian(self.penalty),
@@ -135,10 +157,7 @@ class Flows:
     keep_every : int
         Weights of every k-th network are kept.
     streams : {"named", "shared"}
-        How random numbers were drawn. ``"named"`` is the rule of :mod:`memnb.streams`. Runs of
-        November 2026 that say ``"shared"`` have generators that were all seeded with a number, so
-        that the first weights of the networks for N points repeat noise of their samples. They are
-        read and checked, and not trained again: the command draws anew, by name.
+        How random numbers were drawn.
     """
 
     method: str = "lagrangian"
@@ -163,7 +182,7 @@ class Flows:
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, tuple(METHODS))
-        check_choice("streams", self.streams, ("named", "shared"))
+        check_choice("streams", self.streams, STREAMS)
 
     def levels(self) -> torch.Tensor:
         """The S noise levels."""
@@ -171,16 +190,13 @@ class Flows:
 
     def samples(self, N: int, device: str = "cpu") -> NoisySamples:
         """Training data of the networks for N points."""
-        generator = None
-        if self.streams == "shared":
-            generator = torch.Generator().manual_seed(self.seed + N)
         return draw_samples(
             orthogonal_set(N, self.d),
             self.levels(),
             self.n_noisy,
             self.seed,
             device=device,
-            generator=generator,
+            generator=shared_generator(self.streams, self.seed + N),
         )
 
     def starts(self) -> torch.Tensor:
@@ -218,8 +234,7 @@ class Flows:
         ValueError
             If ``streams`` is not ``"named"``.
         """
-        if self.streams != "named":
-            raise ValueError(f"streams must be 'named' for training, got {self.streams!r}")
+        only_named(self.streams)
         samples = self.samples(N, device)
         path = workdir / f"flows-{self.method}-{self.d}-{self.n_levels}-{N}.pt"
         done = fit(samples, self.training(N), checkpoint=path, progress=progress)

@@ -328,9 +328,8 @@ def test_kept_runs_are_those_of_the_code():
     for name, run in _kept_runs():
         assert run is not None, f"{name} is kept, and no command makes it"
         _, record = results.load(f"{runs.CHAPTER}/{name}")
-        said = record["parameters"]
-        if "streams" in said:  # a run may have been drawn before every purpose had its own stream
-            said = said | {"streams": "named"}
+        # a run may have been drawn before every purpose had its own stream
+        said = record["parameters"] | {"streams": "named"}
         assert said == json.loads(json.dumps(asdict(run))), name
 
 
@@ -339,7 +338,11 @@ FLOW_RUNS = [
 ]
 
 
-STABILITY_RUNS = [(name, run) for name, run in _kept_runs() if isinstance(run, runs.Stability)]
+STABILITY_RUNS = [
+    (name, run_of(load_run(name)[1], runs.Stability))
+    for name, run in _kept_runs()
+    if isinstance(run, runs.Stability)
+]
 
 
 @pytest.mark.parametrize(("name", "run"), FLOW_RUNS, ids=[name for name, _ in FLOW_RUNS])
@@ -384,7 +387,7 @@ def test_kept_networks_for_sums_interpolate_at_minimum_norm_and_know_the_sums(na
     """The bars of the book, from the weights: residual, cost, and which sums hold the flow."""
     arrays, _ = results.load(f"{runs.CHAPTER}/{name}")
     data = memnb.orthogonal_set(run.N, run.d, dtype=torch.float32)
-    samples = draw_samples(data, [run.sigma] * run.n_draws, run.n_noisy, run.seed)
+    samples = run.samples()
     networks, closed_form = load_networks(arrays), closed_form_cost(samples)
     least = {2: 0.95, 3: 0.75, 4: 0.2} if run.d == 30 else {2: 0.9, 3: 0.5, 4: 0.1}
     shares = {order: [] for order in least}
