@@ -17,6 +17,7 @@ from memnb.explorers import trained_denoisers as explorers
 from memnb.explorers.trained_denoisers import Retrain
 from memnb.minnorm.stability import function_distance, subsets, sum_drift
 from memnb.shallow import METHODS, Training, closed_form_cost, draw_samples, runs, sample_ramps
+from memnb.shallow import __main__ as command_line
 from memnb.shallow import fit as fit_networks
 from memnb.shallow import flows as trained_flows
 from memnb.shallow.__main__ import keep, main
@@ -230,12 +231,19 @@ def test_a_file_that_is_no_checkpoint_stops_the_command_with_one_line(capsys, tm
         assert "sweep-25.pt cannot be read" in error
 
 
-def test_what_is_kept_is_not_done_again_unless_asked(capsys, tmp_path):
-    before = {p: p.stat().st_mtime_ns for p in results.where(f"{runs.CHAPTER}/decay-d10")}
+def test_what_is_kept_is_not_done_again_unless_asked(capsys, tmp_path, monkeypatch):
+    _, run = runs.RUNS["decay"]["quick"]
+    parameters = json.loads(json.dumps(asdict(run)))
+    record = {"parameters": parameters, "date": "2026-01-31"}
+    monkeypatch.setattr(command_line, "_stored", lambda _name: ({}, record))
+    monkeypatch.setattr(command_line, "keep", lambda *_arguments: {"seconds": 1.0})
     assert main(["decay", "--workdir", str(tmp_path)]) == 0
-    assert "decay-d10 is kept already" in capsys.readouterr().out
-    assert {p: p.stat().st_mtime_ns for p in before} == before
-    assert not list(tmp_path.iterdir())
+    assert "decay-d10 is kept already, from 2026-01-31" in capsys.readouterr().out
+    assert main(["decay", "--again", "--workdir", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "kept decay-d10 after 1.0 s\n"
+    parameters["seed"] = 1  # another run has the name
+    assert main(["decay", "--workdir", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "kept decay-d10 after 1.0 s\n"
 
 
 def test_the_same_run_again_leaves_its_files_and_other_arrays_replace_them(flows, monkeypatch):
