@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import pkgutil
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +18,7 @@ from support import ROOT, notebook
 from memnb import parameters
 from memnb.book.check import check
 from memnb.book.layout import Layout
-from memnb.book.pages import api_page, claims_page, times_page
+from memnb.book.pages import api_page, claims_page, package_map, times_page
 
 
 def snapshot(folder):
@@ -186,25 +188,52 @@ def test_check_finds_requests_to_the_outside(book):
 def test_generated_pages():
     from memnb.claims import check as claim
 
-    record = claim("A | B", source="S", chapter="01-a", measured="1", holds=True)
+    record = claim("A | B", source="S", chapter="01-a", measured="1", holds=True, notices="2")
     output = {"data": record._repr_mimebundle_()}
     executed = {"01-a": {"cells": [{"cell_type": "code", "outputs": [output]}]}}
     page = claims_page(executed)
     assert "1 reproduced, 0 differs, 0 not attempted" in page
-    assert r"| A \| B | S | [01](../notebooks/01-a.ipynb) | 1 |" in page
+    assert (
+        r"| A \| B | S | [01](../notebooks/01-a.ipynb) | 1<br><small>*Would notice:* 2</small> |"
+        in page
+    )
     times = {
         "seconds": 2.25, "parameters": {"profile": "paper"}, "finished": "now",
         "versions": {"torch": "1"}, "python": "3",
     }  # fmt: skip
     assert "| 2.2 | 1 | paper | now |" in times_page({"01-a": times}, executed)
+
+
+def test_api_page_follows_the_map_of_the_package():
     import memnb
 
+    names = [name for name, _, _ in package_map()]
+    public = {m.name for m in pkgutil.iter_modules(memnb.__path__) if m.name != "__main__"}
+    assert set(names) == public == set(memnb._PACKAGES), "the map is not the package"
     api = api_page()
-    modules = {getattr(memnb, name).__module__ for name in memnb.__all__ if name != "CLASSES"}
-    for module in modules:
-        assert f".. automodule:: {module}\n   :members:\n" in api
-    # A package that re-exports names must not document them a second time.
-    assert ".. automodule:: memnb.explorers\n```" in api
+    heads = [line for line in api.splitlines() if line.startswith("## ")]
+    assert heads[-1] == (
+        "## explorers: one module of explorers (sliders) for each chapter (all chapters)"
+    )
+    assert [head[3:].split(":")[0] for head in heads] == [n for n in names if n != "book"]
+    # Every name is documented where it is defined; what is re-exported not a second time.
+    sections = dict(re.findall(r"automodule:: (\S+)\n(.*?)```", api, re.DOTALL))
+    for name in memnb.__all__:
+        home = getattr(getattr(memnb, name), "__module__", "memnb.minnorm.endpoints")
+        assert not re.search(rf"exclude-members:.*\b{name}\b", sections[home]), name
+    assert "exclude-members: Axis, Explorer\n" in sections["memnb.explorers"]
+    assert "Diverged" in re.search("exclude-members: (.*)", sections["memnb.shallow"])[1]
+
+
+def test_api_page_is_rendered_without_a_warning(book):
+    toc = book.root / "_toc.yml"
+    toc.write_text("format: jb-book\nroot: book/intro\nchapters:\n  - file: book/api\n")
+    for path in (book.root / "notebooks").iterdir():
+        path.unlink()
+    done = book.cli("build")
+    assert done.returncode == 0, done.stderr
+    text = (book.site / "book" / "api.html").read_text()
+    assert "memnb.minnorm.flows.score_flow" in text and "memnb.linear.LinearModel" not in text
 
 
 @pytest.mark.parametrize("chapter", parameters.CHAPTERS)

@@ -1,17 +1,21 @@
-"""Pages that the build writes: claims, execution times, API."""
+"""The book: pages that the build writes, which are claims, execution times and API."""
 
 import importlib
 import json
 import pkgutil
+import re
+import types
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import memnb
 from memnb.claims import MIME, VERDICTS, Claim
 
-__all__ = ["api_page", "claims_of", "claims_page", "times_page"]
+__all__ = ["api_page", "claims_of", "claims_page", "package_map", "times_page"]
 
 
-def claims_of(notebook):
+def claims_of(notebook: dict[str, Any]) -> list[Claim]:
     """The claims recorded in the outputs of an executed notebook, in order.
 
     Parameters
@@ -28,17 +32,21 @@ def claims_of(notebook):
     return [Claim(**record) for record in records]
 
 
-def _cell(text):
+def _cell(text: str) -> str:
     return text.replace("|", r"\|").replace("\n", " ")
 
 
-def claims_page(notebooks):
+def claims_page(notebooks: dict[str, dict[str, Any]]) -> str:
     """Markdown of the claims page.
 
     Parameters
     ----------
     notebooks : dict
         Chapter name to executed notebook.
+
+    Returns
+    -------
+    str
     """
     claims = [claim for notebook in notebooks.values() for claim in claims_of(notebook)]
     counts = Counter(claim.verdict for claim in claims)
@@ -53,6 +61,11 @@ def claims_page(notebooks):
         "- **reproduced**: the measurement supports the statement.",
         "- **differs**: the measurement does not support it, or only in part; see the chapter.",
         "- **not attempted**: the chapters so far do not test it, for the reason given.",
+        "- **not judged**: the chapter was executed with other parameters than those of which the "
+        "statement speaks.",
+        "",
+        "*Would notice* says how wrong the statement would have to be for its check to fail: the "
+        "tolerance, and the smallest effect that it would have noticed.",
         "",
         ":::{div} memnb-cards",
         "| Statement | Source | Chapter | Measured | Verdict |",
@@ -63,6 +76,8 @@ def claims_page(notebooks):
             f'<span class="memnb-verdict memnb-{c.verdict.replace(" ", "-")}">{c.verdict}</span>'
         )
         evidence = f"<br><small>{_cell(c.evidence)}</small>" if c.evidence else ""
+        if c.notices:
+            evidence += f"<br><small>*Would notice:* {_cell(c.notices)}</small>"
         link = f"[{c.chapter.split('-')[0]}](../notebooks/{c.chapter}.ipynb)"
         lines.append(
             f"| {_cell(c.statement)} | {_cell(c.source)} | {link} "
@@ -71,7 +86,7 @@ def claims_page(notebooks):
     return "\n".join([*lines, ":::", ""])
 
 
-def times_page(records, notebooks):
+def times_page(records: dict[str, dict[str, Any]], notebooks: dict[str, dict[str, Any]]) -> str:
     """Markdown of the page of execution times.
 
     Parameters
@@ -80,6 +95,10 @@ def times_page(records, notebooks):
         Chapter name to the record that :func:`memnb.book.execute.execute` keeps.
     notebooks : dict
         Chapter name to executed notebook.
+
+    Returns
+    -------
+    str
     """
     lines = [
         "# Execution times",
@@ -104,35 +123,60 @@ def times_page(records, notebooks):
     return "\n".join([*lines, ""])
 
 
-def api_page():
-    """Markdown of the API page: every public name of every public module, from its docstring."""
-    modules = list(pkgutil.walk_packages(memnb.__path__, "memnb."))
-    packages = {m.name for m in modules if m.ispkg}
-    lines = [
-        "# API",
-        "",
-        "The package behind the book. Data flows one way: data, schedules, denoisers, flows, "
-        "endpoints, training, figures, explorers.",
-        "",
-    ]
-    for name in (m.name for m in modules):
-        if name.startswith("memnb.book") or name.endswith(".__main__"):  # commands
+def package_map() -> list[tuple[str, str, str]]:
+    """The map of the package, as the docstring of :mod:`memnb` draws it.
+
+    Returns
+    -------
+    list of tuple
+        Package or module, what it holds, and the chapters that it serves, in order.
+    """
+    lines = memnb.__doc__.splitlines()
+    edges = [number for number, line in enumerate(lines) if line.startswith("===")]
+    columns = [match.span() for match in re.finditer("=+", lines[edges[0]])]
+    rows = lines[edges[1] + 1 : edges[2]]
+    return [tuple(row[a:b].strip().strip("`") for a, b in columns) for row in rows]
+
+
+def _home(value: object) -> str | None:
+    """The module that defines a function, a class or itself; None for a constant."""
+    if isinstance(value, types.ModuleType):
+        return value.__name__
+    return getattr(value, "__module__", None)
+
+
+def api_page() -> str:
+    """Markdown of the API page, in the order of the map and grouped by it.
+
+    Every public name of every public module is documented from its docstring, where it is defined.
+
+    Returns
+    -------
+    str
+    """
+    modules = [m.name for m in pkgutil.walk_packages(memnb.__path__, "memnb.")]
+    lines = ["# API", "", "```{eval-rst}", ".. automodule:: memnb", "```", ""]
+    for package, holds, chapters in package_map():
+        if package == "book":  # commands
             continue
-        if not getattr(importlib.import_module(name), "__all__", []):
-            continue
-        lines += [
-            f"## {name}",
-            "",
-            "```{eval-rst}",
-            f".. automodule:: {name}",
-            # What a package re-exports is documented where it is defined, and only there.
-            *([] if name in packages else ["   :members:", "   :special-members: __call__"]),
-            "```",
-            "",
-        ]
+        serves = {"all": "all chapters"}.get(
+            chapters, f"chapter{'s' if ' ' in chapters else ''} {chapters}"
+        )
+        lines += [f"## {package}: {holds} ({serves})", ""]
+        home = f"memnb.{package}"
+        for name in (m for m in modules if m == home or m.startswith(f"{home}.")):
+            module = importlib.import_module(name)
+            if name.endswith(".__main__") or not getattr(module, "__all__", []):
+                continue
+            elsewhere = [n for n in module.__all__ if _home(getattr(module, n)) not in (None, name)]
+            options = ["   :members:", "   :special-members: __call__"]
+            if elsewhere:
+                options.append(f"   :exclude-members: {', '.join(elsewhere)}")
+            lines += [f"### {name}", "", "```{eval-rst}", f".. automodule:: {name}", *options]
+            lines += ["```", ""]
     return "\n".join(lines)
 
 
-def load(path):
+def load(path: Path) -> Any:
     """A JSON file's content."""
     return json.loads(path.read_text())
