@@ -17,8 +17,8 @@ import time
 
 from benchmarks import is_quick
 from memnb import linear
-from memnb.linear.criterion import log_pairs
-from memnb.linear.experiment import draw_originals, draw_training
+from memnb.linear.draws import draw_originals, draw_training
+from memnb.linear.overlaps import log_pairs
 from memnb.linear.published import delta_direct, pair_term
 
 __all__ = ["main", "measure"]

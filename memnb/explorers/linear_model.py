@@ -12,8 +12,8 @@ import torch
 from memnb import linear
 from memnb.explorers.base import Axis, Explorer
 from memnb.figures import linear_model as figures
-from memnb.linear.criterion import log_pairs
-from memnb.linear.experiment import draw_training
+from memnb.linear.overlaps import log_pairs
+from memnb.stats import mean_error
 
 __all__ = ["EXPLORERS", "onset", "spectrum"]
 
@@ -25,7 +25,7 @@ SCALES = {"e⁻⁶": math.exp(-6), "e⁻⁵": math.exp(-5), "e⁻⁴": math.exp(
 def _fits(n, d, T, scale, seed, most):
     """Training points and fits of the first simulations of a setting."""
     setting = linear.Setting(n, d, 100, T, SCALES[scale], originals="expected")
-    drawn = [draw_training(setting, seed, k) for k in range(most)]
+    drawn = [linear.draw_training(setting, seed, k) for k in range(most)]
     y, x = (torch.stack(part) for part in zip(*drawn, strict=True))
     generated = setting.model.fit(y, x)
     return y, generated, linear.hellinger(generated)
@@ -39,8 +39,8 @@ def _pairs(n, d, factor, seed, most):
 
 
 @lru_cache(maxsize=8192)
-def _positive(n, d, N, T, scale, factor, seed, most):
-    """Whether the expected difference is positive, for each simulation."""
+def _sign(n, d, N, T, scale, factor, seed, most):
+    """Sign of the expected difference, for each simulation."""
     y, generated, _ = _fits(n, d, T, scale, seed, most)
     pairs = _pairs(n, d, factor, seed, most)
     sign, _ = linear.log_delta_expected(y, N, generated, factor=factor, pairs_of_training=pairs)
@@ -65,25 +65,22 @@ def onset(seed=0, most=50):
     """
 
     def frame(n, d, N, T, lam, factor, n_simulations):
-        found = []
-        for size in GRID:
-            h2 = _fits(size, d, T, lam, seed, most)[2][:n_simulations]
-            sign = _positive(size, d, N, T, lam, factor, seed, most)[:n_simulations]
-            found.append(linear.summary({"hellinger": h2, "sign": sign}))
-        h2, share = ([one[name] for one in found] for name in ("hellinger", "generalizing"))
+        h2 = [mean_error(_fits(size, d, T, lam, seed, most)[2][:n_simulations]) for size in GRID]
+        signs = [_sign(size, d, N, T, lam, factor, seed, most)[:n_simulations] for size in GRID]
+        share = [linear.share_positive(sign) for sign in signs]
         curves = figures.onset_curves(GRID, h2, share)
         figure = figures.curves_figure(
             {"": curves}, "training points n", "E[H²], P(Δ > 0)", y_range=(-0.05, 1.08), height=380
         )
         at = GRID.index(n)
-        told = "<br>".join(
+        read = "<br>".join(
             f"{name} = {value[at][0]:.3f} ± {value[at][1]:.3f}"
             for name, value in (("E[H²]", h2), ("P(Δ > 0)", share))
         )
         figure.add_shape(
             type="line", x0=n, x1=n, y0=0, y1=1, yref="y domain", **figures.MARK
         )  # fmt: skip
-        return figure.update_xaxes(title=f"training points n<br>at n = {n}: {told}")
+        return figure.update_xaxes(title=f"training points n<br>at n = {n}: {read}")
 
     axes = (
         Axis("n", "training points n", GRID, 24, (4, 24, 96)),
@@ -100,7 +97,7 @@ def onset(seed=0, most=50):
         "training points. The distance is 1 up to n = d and then falls; the probability rises "
         "from 0 to 1 near where the distance starts to fall, and falls again beyond N."
     )
-    return Explorer(frame, axes, alt, "The onset of generalization", number="5.14")
+    return Explorer(frame, axes, alt, "The onset of generalization", number="5.15")
 
 
 def spectrum(seed=0):
@@ -121,8 +118,8 @@ def spectrum(seed=0):
         _, generated, h2 = _fits(n, d, T, lam, seed, 1)
         c = linear.LinearModel(d, T, SCALES[lam]).signal_fraction
         figure = figures.spectrum_figure(generated.values[0], 1.0, c, generated.rank)
-        told = f"n = {n}, rank {generated.rank} of {d}, c = {c:.3f}, H² = {h2.item():.4f}"
-        return figure.update_xaxes(title=f"eigenvalue, by size<br>{told}")
+        read = f"n = {n}, rank {generated.rank} of {d}, c = {c:.3f}, H² = {h2.item():.4f}"
+        return figure.update_xaxes(title=f"eigenvalue, by size<br>{read}")
 
     axes = (
         Axis("n", "training points n", (2, 4, 8, 12, 16, 17, 20, 32, 64, 101, 200, 1000), 20,

@@ -58,7 +58,7 @@ def phase_diagram_figure(
 ) -> go.Figure:
     r"""Maps of :math:`P(\Delta > 0)` over d and n, one for each N.
 
-    Figure 5.7 of the book.
+    Figure 5.8 of the book.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-r"""Memorizing or generalizing: the sign of a difference of distances, without cancellation.
+r"""Chapter 5: memorizing or generalizing, the sign of a difference of two distances.
 
 Put a Gaussian kernel of width :math:`\varepsilon_T` on each of the n training points, and of width
 :math:`\varepsilon_O` on each of the N points of the original set, and call the two densities
@@ -29,6 +29,13 @@ Over a random original set the expectation needs no set at all:
 .. math:: \mathbb{E} P_O = \Big(1 - \frac1N\Big) (4\pi(\sigma^2 + \varepsilon_O^2))^{-d/2}, \qquad
    \mathbb{E} C_O = \mathcal{N}(m | 0, \Sigma + (\sigma^2 + \varepsilon_O^2) I).
 
+**The distances themselves.** :math:`E_{OG}` and :math:`E_{TG}` need the term that was dropped,
+
+.. math:: \int \rho_G^2 = (4\pi)^{-d/2} (\det \Sigma)^{-1/2},
+
+which is infinite for n <= d. :func:`log_distance` has them for a given set, and
+:func:`log_distance_expected` the expectation of :math:`E_{OG}` over original sets.
+
 References
 ----------
 P2, Section 3.2, eqs. (19) to (21). The cancellation is this project's.
@@ -39,118 +46,10 @@ import math
 import torch
 
 from .kernels import kernel_width
+from .model import Generated
+from .overlaps import log_cross, log_pairs, signed_logsumexp
 
-__all__ = ["log_cross", "log_delta", "log_delta_expected", "log_pairs", "signed_logsumexp"]
-
-BLOCK = 100_000  # numbers in a block: it stays in the cache
-ROUNDING = 1e-12  # allowed in an exponent before distances are formed from differences
-
-
-def signed_logsumexp(logs, signs):
-    r"""Sign and logarithm of :math:`\lvert \sum_k s_k e^{l_k} \rvert` over the first axis.
-
-    Parameters
-    ----------
-    logs, signs : Tensor, shape (K, ...)
-        Logarithms, :math:`-\infty` allowed, and signs.
-
-    Returns
-    -------
-    tuple of Tensor, shape (...)
-        Sign in {-1, 0, 1} and logarithm, :math:`-\infty` where the sum is 0.
-
-    Examples
-    --------
-    >>> logs = torch.tensor([1000.0, 1000.0, 999.0], dtype=torch.float64)
-    >>> [x.item() for x in signed_logsumexp(logs, torch.tensor([1.0, -1.0, -1.0]))]
-    [-1.0, 999.0]
-    """
-    top = logs.amax(dim=0)
-    top = torch.where(top.isinf(), torch.zeros_like(top), top)
-    total = (signs * (logs - top).exp()).sum(dim=0)
-    return total.sign(), top + total.abs().log()
-
-
-def log_pairs(y, width):
-    r"""Log of :math:`\frac{1}{n^2} \sum_{i \ne j} \mathcal{N}(y_i - y_j | 0, 2\varepsilon^2 I)`.
-
-    Each pair is visited once, in blocks; no array of more than ``BLOCK`` pairs is formed.
-
-    Parameters
-    ----------
-    y : Tensor of float64, shape (..., n, d)
-    width : float
-        Kernel width :math:`\varepsilon`.
-
-    Returns
-    -------
-    Tensor of float64, shape (...)
-    """
-    n, d = y.shape[-2:]
-    z = y.reshape(-1, n, d) / (2 * width)
-    total = torch.cat([_log_pair_sum(part) for part in z.split(max(1, BLOCK // n**2))])
-    total = total + math.log(2) - 2 * math.log(n) - 0.5 * d * math.log(4 * math.pi * width**2)
-    return total.reshape(y.shape[:-2])
-
-
-def _log_pair_sum(z):
-    r"""Log of the sum over i < j of :math:`e^{-\lVert z_i - z_j \rVert^2}`, for z (B, n, d)."""
-    batch, n, d = z.shape
-    squares = z.square().sum(dim=-1, keepdim=True)
-    by_difference = squares.max().item() * torch.finfo(z.dtype).eps > ROUNDING
-    one = torch.ones_like(squares)
-    # (2 z_i, -|z_i|^2, 1) . (z_j, 1, -|z_j|^2) = -|z_i - z_j|^2 in one matrix product
-    left = torch.cat([2 * z, -squares, one], dim=-1)
-    right = torch.cat([z, one, -squares], dim=-1).mT
-    rows = max(1, BLOCK // (batch * n))
-    total = z.new_full((batch,), -math.inf)
-    for begin in range(0, n - 1, rows):
-        end = min(begin + rows, n)
-        if by_difference:
-            exponent = z.new_zeros(batch, end - begin, n - begin)
-            for k in range(d):
-                exponent -= (z[:, begin:end, None, k] - z[:, None, begin:, k]).square_()
-        else:
-            exponent = left[:, begin:end] @ right[:, :, begin:]
-        # The square at the left holds pairs i < j above its diagonal only.
-        square = torch.ones(end - begin, end - begin, dtype=torch.bool, device=z.device).tril_()
-        exponent[:, :, : end - begin].masked_fill_(square, -math.inf)
-        top = exponent.amax(dim=(1, 2), keepdim=True)
-        block = exponent.sub_(top).exp_().sum(dim=(1, 2)).log_().add_(top[:, 0, 0])
-        total = torch.logaddexp(total, block)
-    return total
-
-
-def log_cross(y, generated, width):
-    r"""Log of :math:`\frac1n \sum_i \mathcal{N}(y_i | m, \Sigma + \varepsilon^2 I)`.
-
-    Parameters
-    ----------
-    y : Tensor of float64, shape (B, n, d) or (n, d)
-        Points; without a batch axis the same for all Gaussians.
-    generated : Generated
-        Batch shape (B,).
-    width : float
-        Kernel width :math:`\varepsilon`.
-
-    Returns
-    -------
-    Tensor of float64, shape (B,)
-    """
-    n, d = y.shape[-2:]
-    spread = generated.values + width**2
-    exponent = y.new_empty(len(spread), n)
-    rows = max(1, BLOCK // d)
-    for k, one in enumerate(spread):
-        points = y if y.ndim == 2 else y[k]
-        basis = generated.vectors[k] / (2 * one).sqrt()
-        center = generated.mean[k] @ basis
-        for begin in range(0, n, rows):
-            z = torch.addmm(-center, points[begin : begin + rows], basis)
-            exponent[k, begin : begin + rows] = torch.linalg.vector_norm(z, dim=-1)
-    exponent = -exponent.square_()
-    norm = 0.5 * (d * math.log(2 * math.pi) + spread.log().sum(dim=-1))
-    return torch.logsumexp(exponent, dim=-1) - math.log(n) - norm
+__all__ = ["log_delta", "log_delta_expected", "log_distance", "log_distance_expected"]
 
 
 def _diagonals(kernel, n, n_originals, dim, widths):
@@ -177,15 +76,15 @@ def _combine(kernel, n, n_originals, dim, widths, pairs, pairs_o, cross, cross_o
 
 
 def log_delta(
-    y,
-    originals,
-    generated,
-    sigma=1.0,
-    kernel="leading",
-    factor=1.0,
-    pairs_of_training=None,
-    pairs_of_originals=None,
-):
+    y: torch.Tensor,
+    originals: torch.Tensor,
+    generated: Generated,
+    sigma: float = 1.0,
+    kernel: str = "leading",
+    factor: float = 1.0,
+    pairs_of_training: torch.Tensor | None = None,
+    pairs_of_originals: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
     r"""Sign and logarithm of :math:`\lvert\Delta\rvert`.
 
     Parameters
@@ -224,8 +123,14 @@ def log_delta(
 
 
 def log_delta_expected(
-    y, n_originals, generated, sigma=1.0, kernel="leading", factor=1.0, pairs_of_training=None
-):
+    y: torch.Tensor,
+    n_originals: int,
+    generated: Generated,
+    sigma: float = 1.0,
+    kernel: str = "leading",
+    factor: float = 1.0,
+    pairs_of_training: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
     r"""Sign and logarithm of :math:`\lvert\mathbb{E}\Delta\rvert` over random original sets.
 
     The training set is held fixed, and the N points of the original set are independent of it.
@@ -245,13 +150,99 @@ def log_delta_expected(
     """
     n, dim = y.shape[-2:]
     widths = [kernel_width(kernel, size, dim, sigma, factor) for size in (n, n_originals)]
-    total = sigma**2 + widths[1] ** 2
-    pairs_o = math.log1p(-1 / n_originals) - 0.5 * dim * math.log(4 * math.pi * total)
-    spread = generated.values + total
-    z = (generated.vectors.mT @ generated.mean[..., None])[..., 0]
-    cross_o = -0.5 * (z.square() / spread + spread.log() + math.log(2 * math.pi)).sum(dim=-1)
+    pairs_o, cross_o = _expected_terms(n_originals, generated, sigma, widths[1])
     pairs = log_pairs(y, widths[0]) if pairs_of_training is None else pairs_of_training
     return _combine(
         kernel, n, n_originals, dim, widths,
         pairs, pairs.new_tensor(pairs_o), log_cross(y, generated, widths[0]), cross_o,
     )  # fmt: skip
+
+
+def _expected_terms(n_originals, generated, sigma, width):
+    """Logs of the expected pair term and cross term of N points."""
+    total = sigma**2 + width**2
+    pairs = math.log1p(-1 / n_originals) - 0.5 * generated.dim * math.log(4 * math.pi * total)
+    spread = generated.values + total
+    z = (generated.vectors.mT @ generated.mean[..., None])[..., 0]
+    cross = -0.5 * (z.square() / spread + spread.log() + math.log(2 * math.pi)).sum(dim=-1)
+    return pairs, cross
+
+
+def _distance(size, generated, width, pairs, cross):
+    """Log of the squared distance from its pair term without diagonal and its cross term."""
+    dim = generated.dim
+    own = -0.5 * (dim * math.log(4 * math.pi) + generated.values.log().sum(dim=-1))
+    diagonal = -math.log(size) - 0.5 * dim * math.log(4 * math.pi * width**2)
+    terms = [own.new_tensor(diagonal), own.new_tensor(pairs), own, math.log(2) + cross]
+    signs = own.new_tensor([1, 1, 1, -1]).view((4,) + (1,) * own.ndim)
+    return signed_logsumexp(torch.stack([t.expand_as(own) for t in terms]), signs)[1]
+
+
+def log_distance(
+    points: torch.Tensor,
+    generated: Generated,
+    sigma: float = 1.0,
+    kernel: str = "leading",
+    factor: float = 1.0,
+) -> torch.Tensor:
+    r"""Log of :math:`\int (\rho_P - \rho_G)^2`, with :math:`\rho_P` kernels on points.
+
+    With the training points it is :math:`\log E_{TG}`, with the original points
+    :math:`\log E_{OG}`.
+
+    Parameters
+    ----------
+    points : Tensor of float64, shape (n, d)
+        Points as deviations from :math:`\mu`.
+    generated : Generated
+        Batch shape (B,).
+    sigma, kernel, factor
+        As for :func:`log_delta`.
+
+    Returns
+    -------
+    Tensor of float64, shape (B,)
+        Infinite where the rank of the generated Gaussian is below d.
+
+    Raises
+    ------
+    ValueError
+        If the kernel is unknown, or a number is out of its range.
+    """
+    n, dim = points.shape
+    width = kernel_width(kernel, n, dim, sigma, factor)
+    pairs = log_pairs(points, width).item()
+    return _distance(n, generated, width, pairs, log_cross(points, generated, width))
+
+
+def log_distance_expected(
+    n_originals: int,
+    generated: Generated,
+    sigma: float = 1.0,
+    kernel: str = "leading",
+    factor: float = 1.0,
+) -> torch.Tensor:
+    r"""Log of the expectation of :math:`E_{OG}` over random original sets.
+
+    Parameters
+    ----------
+    n_originals : int
+        Size N of the original set, at least 2.
+    generated : Generated
+        Batch shape (...).
+    sigma, kernel, factor
+        As for :func:`log_delta`.
+
+    Returns
+    -------
+    Tensor of float64, shape (...)
+        Infinite where the rank of the generated Gaussian is below d.
+
+    Raises
+    ------
+    ValueError
+        If the kernel is unknown, or a number is out of its range.
+    """
+    width = kernel_width(kernel, n_originals, generated.dim, sigma, factor)
+    pairs, cross = _expected_terms(n_originals, generated, sigma, width)
+    return _distance(n_originals, generated, width, pairs, cross)

@@ -1,4 +1,4 @@
-r"""How far the generated Gaussian is from the true one, in closed form and log space.
+r"""Chapter 5: how far the generated Gaussian is from the true one, in closed form and log space.
 
 With :math:`\lambda_k` the eigenvalues of the covariance in units of :math:`\sigma^2` and
 :math:`m_k` the mean's coordinates along the eigenvectors in units of :math:`\sigma`, the affinity
@@ -22,6 +22,8 @@ import torch
 
 from memnb.validation import check_choice, check_real
 
+from .model import Generated
+
 __all__ = ["hellinger", "kl_divergence", "log_affinity"]
 
 
@@ -31,7 +33,7 @@ def _scaled(generated, sigma):
     return generated.values / sigma**2, mean.square()
 
 
-def log_affinity(generated, sigma=1.0):
+def log_affinity(generated: Generated, sigma: float = 1.0) -> torch.Tensor:
     r"""Log of the affinity :math:`\int \sqrt{\rho_G\, \rho}`, :math:`-\infty` for n <= d.
 
     Parameters
@@ -44,13 +46,18 @@ def log_affinity(generated, sigma=1.0):
     Returns
     -------
     Tensor of float64, shape (...)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If sigma is no positive number.
     """
     values, mean2 = _scaled(generated, sigma)
     terms = 0.25 * values.log() - 0.5 * ((1 + values) / 2).log() - mean2 / (4 * (1 + values))
     return terms.sum(dim=-1)
 
 
-def hellinger(generated, sigma=1.0):
+def hellinger(generated: Generated, sigma: float = 1.0) -> torch.Tensor:
     r"""Squared Hellinger distance :math:`H^2 = 1 - \int \sqrt{\rho_G\, \rho}`, in [0, 1].
 
     Parameters and shapes as for :func:`log_affinity`. Exactly 1 for n <= d; accurate for small
@@ -59,7 +66,9 @@ def hellinger(generated, sigma=1.0):
     return -torch.expm1(log_affinity(generated, sigma))
 
 
-def kl_divergence(generated, sigma=1.0, direction="from_generated"):
+def kl_divergence(
+    generated: Generated, sigma: float = 1.0, direction: str = "from_generated"
+) -> torch.Tensor:
     r"""Kullback-Leibler divergence between :math:`\rho_G` and :math:`\mathcal{N}(\mu, \sigma^2 I)`.
 
     .. math::
@@ -81,6 +90,11 @@ def kl_divergence(generated, sigma=1.0, direction="from_generated"):
     -------
     Tensor of float64, shape (...)
         In nats; infinite for n <= d.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If sigma is no positive number, or the direction unknown.
     """
     check_choice("direction", direction, ("from_generated", "to_generated"))
     values, mean2 = _scaled(generated, sigma)

@@ -1,18 +1,7 @@
-r"""Many simulations of the linear model: reproducible, in batches, on any joblib backend.
+r"""Chapter 5: many simulations of the linear model, reproducible, on any joblib backend.
 
-One simulation draws a training set, fits, and evaluates closed forms. Simulation k of a setting
-draws from its own stream, which the seed, d, n and k determine (``numpy.random.SeedSequence``), so
-results depend neither on the order nor on the number of workers nor on the backend; settings that
-differ in something else, such as N or the kernels, see the same training sets.
-
-**The original set** is one of
-
-- ``"fixed"``: N points, drawn once from the seed for all simulations and all n;
-- ``"fresh"``: N points of its own for every simulation;
-- ``"expected"``: no set; :math:`\Delta` is replaced by its expectation over the original set.
-
-**The training set** is ``"independent"`` of the original set, so that n may exceed N, or a random
-``"subset"`` of it. P2 does not say; the chapter uses independent sets unless it says otherwise.
+One simulation draws a training set (:mod:`memnb.linear.draws`), fits, and evaluates closed forms.
+Results depend neither on the order nor on the number of workers nor on the backend.
 
 **Backends.** :func:`sweep` runs its blocks through :class:`joblib.Parallel`. In the context of
 ``joblib.parallel_config(backend=..., n_jobs=...)`` they go to that backend, for instance to a
@@ -30,111 +19,126 @@ Dask cluster:
 
 import functools
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import joblib
-import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from memnb.validation import check_choice, check_integer, check_real
+from memnb.stats import fraction_error, mean_error
+from memnb.validation import check_integer
 
-from .criterion import log_delta, log_delta_expected, log_pairs
+from .criterion import log_delta, log_delta_expected, log_distance_expected
 from .divergences import hellinger, kl_divergence, log_affinity
-from .kernels import KERNELS, kernel_width
-from .model import LinearModel
+from .draws import Setting, draw_originals, draw_training, fixed_originals, fresh_originals
+from .kernels import kernel_width
+from .overlaps import log_pairs
 
-__all__ = ["Setting", "crossing", "draw_originals", "draw_training", "simulate", "summary", "sweep"]
+__all__ = ["Difference", "Simulations", "share_positive", "simulate", "sweep"]
 
-ORIGINALS = ("fixed", "fresh", "expected")
-TRAINING = ("independent", "subset")
 NUMBERS = 400_000  # in the training sets of one block
 SIMULATIONS = 25  # in one block
 
 
-@dataclass(frozen=True)
-class Setting:
-    r"""One point of a sweep.
+def share_positive(sign: torch.Tensor) -> tuple[float, float]:
+    r"""Estimate of :math:`P(\Delta > 0)` from the signs of simulations.
 
     Parameters
     ----------
-    n, dim, n_originals : int
-        Numbers n of training points and N of original points, both at least 2, and dimension d.
-    T, lam, sigma : float
-        See :class:`memnb.linear.LinearModel`.
-    originals : {"fixed", "fresh", "expected"}
-    training : {"independent", "subset"}
-        ``"subset"`` needs n <= N and an original set.
-    kernel : str
-        See :func:`memnb.linear.kernel_width`.
-    factor : float
-        Factor of both kernel widths.
-    printed : bool
-        Evaluate :math:`\Delta` also with the transposed covariance that P2 prints.
+    sign : Tensor, shape (n,)
+        Signs in {-1, 0, 1}; a zero does not count as positive.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If a parameter has the wrong type or is out of its range; the message names it.
+    Returns
+    -------
+    share, half_width : float
+        Half-width of the one-sigma Wilson interval.
+    """
+    share = (sign > 0).double().mean().item()
+    return share, fraction_error(share, sign.numel())
+
+
+@dataclass(frozen=True)
+class Difference:
+    r"""The differences :math:`\Delta` of many simulations.
+
+    Parameters
+    ----------
+    sign, log_abs : Tensor of float64, shape (n_simulations,)
+        Signs in {-1, 0, 1}, and logarithms of :math:`\lvert\Delta\rvert`.
     """
 
-    n: int
-    dim: int
-    n_originals: int = 10_000
-    T: float = 2.0
-    lam: float = math.exp(-4)
-    sigma: float = 1.0
-    originals: str = "fixed"
-    training: str = "independent"
-    kernel: str = "leading"
-    factor: float = 1.0
-    printed: bool = False
+    sign: torch.Tensor
+    log_abs: torch.Tensor
 
-    def __post_init__(self):
-        check_integer("n", self.n, 2)
-        check_integer("n_originals", self.n_originals, 2)
-        check_choice("originals", self.originals, ORIGINALS)
-        check_choice("training", self.training, TRAINING)
-        check_choice("kernel", self.kernel, KERNELS)
-        check_real("factor", self.factor, 0, math.inf, open_low=True, open_high=True)
-        if self.training == "subset" and self.originals == "expected":
-            raise ValueError("training must be 'independent' if originals is 'expected'")
-        if self.training == "subset" and self.n > self.n_originals:
-            raise ValueError(
-                f"n must be at most n_originals = {self.n_originals} if training is a subset, "
-                f"got {self.n}"
-            )
-        _ = self.model  # checks the rest
-
-    @property
-    def model(self) -> LinearModel:
-        """The model of this setting."""
-        return LinearModel(self.dim, self.T, self.lam, self.sigma)
+    def generalizing(self) -> tuple[float, float]:
+        r""":math:`P(\Delta > 0)`, and the half-width of its one-sigma Wilson interval."""
+        return share_positive(self.sign)
 
 
-def _random(seed, *key):
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+@dataclass(frozen=True)
+class Simulations:
+    r"""What was computed in many simulations of one setting.
+
+    Parameters
+    ----------
+    log_affinity, hellinger, kl_from, kl_to : Tensor of float64, shape (n_simulations,)
+        Logarithm of the affinity, :math:`H^2`, :math:`\mathrm{KL}(\rho_G \Vert \rho)` and
+        :math:`\mathrm{KL}(\rho \Vert \rho_G)`.
+    log_distance : Tensor of float64, shape (n_simulations,)
+        Logarithm of :math:`E_{OG}` in expectation over the original set, infinite for n <= d.
+    delta : Difference
+        :math:`\Delta` for the original set of the setting.
+    expected : Difference or None
+        Its expectation over the original set; None if the training set is a subset of it.
+    transposed, transposed_expected : Difference or None
+        The same with the covariance :math:`\theta_1^\top \theta_1`, if the setting asks for it. The
+        divergences do not need that: the eigenvalues are the same.
+    """
+
+    log_affinity: torch.Tensor
+    hellinger: torch.Tensor
+    kl_from: torch.Tensor
+    kl_to: torch.Tensor
+    log_distance: torch.Tensor
+    delta: Difference
+    expected: Difference | None = None
+    transposed: Difference | None = None
+    transposed_expected: Difference | None = None
+
+    def mean_hellinger(self) -> tuple[float, float]:
+        r"""Mean of :math:`H^2` and its standard error."""
+        return mean_error(self.hellinger)
+
+    def generalizing(self) -> tuple[float, float]:
+        r""":math:`P(\Delta > 0)`, and the half-width of its one-sigma Wilson interval."""
+        return self.delta.generalizing()
+
+    def __len__(self) -> int:
+        return len(self.hellinger)
 
 
-def _normal(generator, *shape):
-    return torch.from_numpy(generator.standard_normal(shape))
-
-
-def _fresh_originals(seed, dim, n_originals, simulation):
-    return _normal(_random(seed, 2, dim, n_originals, simulation), n_originals, dim)
-
-
-@functools.lru_cache(maxsize=4)
-def _fixed_originals(seed, dim, n_originals):
-    return _normal(_random(seed, 1, dim, n_originals), n_originals, dim)
+def _joined(parts: Sequence[Simulations] | Sequence[Difference]) -> Simulations | Difference:
+    """One batch of simulations from several, field by field."""
+    first = parts[0]
+    values = {}
+    for field in fields(first):
+        pieces = [getattr(part, field.name) for part in parts]
+        if pieces[0] is None:
+            values[field.name] = None
+        elif isinstance(pieces[0], torch.Tensor):
+            values[field.name] = torch.cat(pieces)
+        else:
+            values[field.name] = _joined(pieces)
+    return type(first)(**values)
 
 
 @functools.lru_cache(maxsize=4096)
 def _pairs_of_originals(seed, dim, n_originals, width, simulation):
     """Pair term of an original set of unit variance; it is the same for all n."""
     if simulation is None:
-        return log_pairs(_fixed_originals(seed, dim, n_originals), width)
-    return log_pairs(_fresh_originals(seed, dim, n_originals, simulation), width)
+        return log_pairs(fixed_originals(seed, dim, n_originals), width)
+    return log_pairs(fresh_originals(seed, dim, n_originals, simulation), width)
 
 
 def _pairs(setting, seed, simulation=None):
@@ -142,51 +146,6 @@ def _pairs(setting, seed, simulation=None):
     N, d, sigma = setting.n_originals, setting.dim, setting.sigma
     width = kernel_width(setting.kernel, N, d, sigma, setting.factor) / sigma
     return _pairs_of_originals(seed, d, N, width, simulation) - d * math.log(sigma)
-
-
-def draw_originals(setting, seed, simulation=0):
-    """Original set of a simulation, as deviations from the mean, or None if only expected.
-
-    Parameters
-    ----------
-    setting : Setting
-    seed : int
-    simulation : int
-        Number of the simulation; it matters for fresh sets only.
-
-    Returns
-    -------
-    Tensor of float64, shape (N, d), or None
-    """
-    N, d = setting.n_originals, setting.dim
-    if setting.originals == "expected":
-        return None
-    if setting.originals == "fixed":
-        return setting.sigma * _fixed_originals(seed, d, N)
-    return setting.sigma * _fresh_originals(seed, d, N, simulation)
-
-
-def draw_training(setting, seed, simulation, originals=None):
-    """Training points and inputs of a simulation, as deviations from their means.
-
-    Parameters
-    ----------
-    setting : Setting
-    seed, simulation : int
-    originals : Tensor, shape (N, d), optional
-        Needed if the training set is a subset of it.
-
-    Returns
-    -------
-    tuple of two Tensor of float64, shape (n, d)
-    """
-    generator = _random(seed, 0, setting.dim, setting.n, simulation)
-    y = setting.sigma * _normal(generator, setting.n, setting.dim)
-    z = _normal(generator, setting.n, setting.dim)
-    if setting.training == "subset":
-        index = generator.choice(setting.n_originals, setting.n, replace=False)
-        y = originals[np.sort(index)]
-    return y, setting.model.noised(y, z)
 
 
 def _block(setting, seed, first, count, pairs):
@@ -200,34 +159,40 @@ def _block(setting, seed, first, count, pairs):
     ]
     y, x = (torch.stack(part) for part in zip(*drawn, strict=True))
     generated = setting.model.fit(y, x)
-    found = {
-        "log_affinity": log_affinity(generated, setting.sigma),
-        "hellinger": hellinger(generated, setting.sigma),
-        "kl_from": kl_divergence(generated, setting.sigma, "from_generated"),
-        "kl_to": kl_divergence(generated, setting.sigma, "to_generated"),
-    }
     common = {"sigma": setting.sigma, "kernel": setting.kernel, "factor": setting.factor}
     width = kernel_width(setting.kernel, setting.n, setting.dim, setting.sigma, setting.factor)
-    common["pairs_of_training"] = log_pairs(y, width)
-    which = {"": generated}
-    if setting.printed:
-        which["_printed"] = generated.printed()
+    known = common | {"pairs_of_training": log_pairs(y, width)}
     if fresh:
         pairs = torch.stack([_pairs(setting, seed, k) for k in numbers])
-    for suffix, gaussian in which.items():
-        deltas = {}
+    originals = torch.stack(sets) if fresh else fixed
+
+    def differences(gaussian):
+        """Delta for the setting's original set, and in expectation over original sets."""
+        expected = None
         if setting.training == "independent":
-            deltas["_expected"] = log_delta_expected(y, setting.n_originals, gaussian, **common)
+            expected = log_delta_expected(y, setting.n_originals, gaussian, **known)
+            expected = Difference(*expected)
         if setting.originals == "expected":
-            deltas[""] = deltas.pop("_expected")
-        elif setting.training == "subset" and setting.n == setting.n_originals:
-            deltas[""] = y.new_zeros(count), y.new_full((count,), -math.inf)  # the same set twice
-        else:
-            originals = torch.stack(sets) if fresh else fixed
-            deltas[""] = log_delta(y, originals, gaussian, pairs_of_originals=pairs, **common)
-        for kind, (signs, logs) in deltas.items():
-            found |= {f"sign{kind}{suffix}": signs, f"log_abs{kind}{suffix}": logs}
-    return found
+            return expected, expected
+        if setting.training == "subset" and setting.n == setting.n_originals:
+            zero = Difference(y.new_zeros(count), y.new_full((count,), -math.inf))
+            return zero, None  # the same set twice
+        delta = log_delta(y, originals, gaussian, pairs_of_originals=pairs, **known)
+        return Difference(*delta), expected
+
+    delta, expected = differences(generated)
+    transposed = differences(generated.transposed()) if setting.transposed else (None, None)
+    return Simulations(
+        log_affinity=log_affinity(generated, setting.sigma),
+        hellinger=hellinger(generated, setting.sigma),
+        kl_from=kl_divergence(generated, setting.sigma, "from_generated"),
+        kl_to=kl_divergence(generated, setting.sigma, "to_generated"),
+        log_distance=log_distance_expected(setting.n_originals, generated, **common),
+        delta=delta,
+        expected=expected,
+        transposed=transposed[0],
+        transposed_expected=transposed[1],
+    )
 
 
 def _blocks(setting, n_simulations, first=0):
@@ -238,11 +203,7 @@ def _blocks(setting, n_simulations, first=0):
     return [(begin, min(size, last - begin)) for begin in range(first, last, size)]
 
 
-def _joined(parts):
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-
-
-def simulate(setting, n_simulations, seed=0, first=0):
+def simulate(setting: Setting, n_simulations: int, seed: int = 0, first: int = 0) -> Simulations:
     r"""Simulate one setting.
 
     Parameters
@@ -258,18 +219,17 @@ def simulate(setting, n_simulations, seed=0, first=0):
 
     Returns
     -------
-    dict of Tensor of float64, shape (n_simulations,)
-        ``log_affinity``, ``hellinger`` (:math:`H^2`), ``kl_from``
-        (:math:`\mathrm{KL}(\rho_G \Vert \rho)`), ``kl_to``, and ``sign`` and ``log_abs`` of
-        :math:`\Delta`. If there is an original set, independent of the training set, also
-        ``sign_expected`` and ``log_abs_expected`` of its expectation; if the setting asks for it,
-        all of these again with ``_printed`` at the end. The divergences do not need that: they
-        hold for the right covariance.
+    Simulations
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is no integer, or out of its range.
 
     Examples
     --------
-    >>> found = simulate(Setting(n=8, dim=16, n_originals=100), 5)
-    >>> found["hellinger"].tolist(), found["sign"].tolist()
+    >>> some = simulate(Setting(n=8, dim=16, n_originals=100), 5)
+    >>> some.hellinger.tolist(), some.delta.sign.tolist()
     ([1.0, 1.0, 1.0, 1.0, 1.0], [-1.0, -1.0, -1.0, -1.0, -1.0])
     """
     check_integer("n_simulations", n_simulations, 1)
@@ -280,7 +240,13 @@ def simulate(setting, n_simulations, seed=0, first=0):
     return _joined([_block(setting, seed, *block, pairs) for block in blocks])
 
 
-def sweep(settings, n_simulations, seed=0, n_jobs=1, progress=True):
+def sweep(
+    settings: Sequence[Setting],
+    n_simulations: int,
+    seed: int = 0,
+    n_jobs: int | None = 1,
+    progress: bool = True,
+) -> list[Simulations]:
     """Simulate many settings through joblib.
 
     Parameters
@@ -297,9 +263,14 @@ def sweep(settings, n_simulations, seed=0, n_jobs=1, progress=True):
 
     Returns
     -------
-    list of dict
+    list of Simulations
         For each setting what :func:`simulate` returns, whatever the backend (up to the last digits,
         in which linear algebra libraries depend on where an array lies in memory).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is no integer, or out of its range.
     """
     check_integer("n_simulations", n_simulations, 1)
     check_integer("seed", seed, 0)
@@ -313,68 +284,5 @@ def sweep(settings, n_simulations, seed=0, n_jobs=1, progress=True):
     ]
     running = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
     bar = tqdm(running, total=len(tasks), desc="simulations", unit="block", disable=not progress)
-    found = iter(list(bar))
-    return [_joined([next(found) for _ in parts]) for parts in blocks]
-
-
-def summary(found, kind=""):
-    r"""Means and standard errors over simulations.
-
-    Parameters
-    ----------
-    found : dict
-        What :func:`simulate` returns.
-    kind : {"", "_expected", "_printed", "_expected_printed"}
-        Which of its signs to count.
-
-    Returns
-    -------
-    dict of (float, float)
-        ``hellinger``: mean of :math:`H^2` and its standard error. ``generalizing``:
-        :math:`P(\Delta > 0)` with the half-width of the one-sigma Wilson interval.
-    """
-    h2 = found["hellinger"]
-    count = len(h2)
-    spread = h2.std().item() / math.sqrt(count) if count > 1 else math.nan
-    p = (found[f"sign{kind}"] > 0).double().mean().item()
-    wilson = math.sqrt(p * (1 - p) / count + 0.25 / count**2) / (1 + 1 / count)
-    return {"hellinger": (h2.mean().item(), spread), "generalizing": (p, wilson)}
-
-
-def crossing(x, values, level, errors=None):
-    r"""Where a curve first crosses a level, by linear interpolation in log x.
-
-    Parameters
-    ----------
-    x : sequence of float
-        Positive, increasing.
-    values : sequence of float
-        The curve.
-    level : float
-        The level; the curve crosses it when it is on the other side than its first value.
-    errors : sequence of float, optional
-        Standard errors of ``values``.
-
-    Returns
-    -------
-    tuple of float
-        The crossing and its standard error, from the errors of the two values around it; (nan,
-        nan) if there is none.
-
-    Examples
-    --------
-    >>> round(crossing([1, 10, 100], [0.0, 0.0, 1.0], 0.5)[0], 3)
-    31.623
-    """
-    first = values[0] - level
-    for k in range(1, len(x)):
-        a, b = values[k - 1] - level, values[k] - level
-        if b * first <= 0 and b != first:
-            step = math.log(x[k] / x[k - 1])
-            share = a / (a - b)
-            at = math.exp(math.log(x[k - 1]) + share * step)
-            if errors is None:
-                return at, math.nan
-            error = math.hypot((1 - share) * errors[k - 1], share * errors[k])
-            return at, at * step * error / abs(b - a)
-    return math.nan, math.nan
+    done = iter(list(bar))
+    return [_joined([next(done) for _ in parts]) for parts in blocks]

@@ -1,4 +1,4 @@
-r"""How wide a kernel around each data point should be: the mixing time, and five choices.
+r"""Chapter 5: how wide a kernel around each point should be, the mixing time and five choices.
 
 **Mixing time.** Noise the points with :math:`e^{-t}` and variance :math:`1 - e^{-2t}`, and compare
 at a noised point the weight :math:`Z_1` of the point it came from with the weight
@@ -33,6 +33,7 @@ import numpy as np
 import torch
 from scipy.optimize import brentq
 
+from memnb.streams import numpy_stream
 from memnb.validation import check_choice, check_integer, check_real
 
 __all__ = ["KERNELS", "kernel_width", "log_weight_ratio", "mixing_time"]
@@ -40,7 +41,7 @@ __all__ = ["KERNELS", "kernel_width", "log_weight_ratio", "mixing_time"]
 KERNELS = ("leading", "mixing", "noise", "silverman", "mise")
 
 
-def mixing_time(n, dim, sigma=1.0) -> float:
+def mixing_time(n: int, dim: int, sigma: float = 1.0) -> float:
     r"""Mixing time :math:`t_M = \tfrac12 \log(1 + \sigma^2 / (n^{2/d} - 1))`.
 
     Parameters
@@ -56,6 +57,11 @@ def mixing_time(n, dim, sigma=1.0) -> float:
     -------
     float
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a number has the wrong type or is out of its range.
+
     Examples
     --------
     >>> round(mixing_time(1000, 100), 4)
@@ -68,7 +74,7 @@ def mixing_time(n, dim, sigma=1.0) -> float:
     return 0.5 * math.log1p(sigma**2 * math.exp(-power) / -math.expm1(-power))
 
 
-def log_weight_ratio(points, t, seed=0):
+def log_weight_ratio(points: torch.Tensor, t: float, seed: int = 0) -> torch.Tensor:
     r"""Log of :math:`Z_1 / Z_{1^c}` at noised points, one from each point of a set.
 
     With :math:`x = e^{-t} y_1 + \sqrt{\Delta}\, z` and :math:`\Delta = 1 - e^{-2t}`, the weight of
@@ -87,21 +93,24 @@ def log_weight_ratio(points, t, seed=0):
     Returns
     -------
     Tensor of float64, shape (n,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If t is no positive number, the seed no integer, or fewer than two points are given.
     """
     t = check_real("t", t, 0, math.inf, open_low=True, open_high=True)
     n = check_integer("number of points", points.shape[0], 2)
-    # A stream of its own: points drawn from the same seed must not be their own noise.
-    stream = np.random.SeedSequence(seed, spawn_key=(3,))
-    z = np.random.default_rng(stream).standard_normal(tuple(points.shape))
+    z = numpy_stream(seed, "noise on points").standard_normal(tuple(points.shape))
     spread = math.sqrt(-math.expm1(-2 * t))
-    kept = math.exp(-t) / spread * points
-    exponent = -0.5 * torch.cdist(kept + torch.from_numpy(z), kept).square()
+    centers = math.exp(-t) / spread * points
+    exponent = -0.5 * torch.cdist(centers + torch.from_numpy(z), centers).square()
     own = exponent.diagonal().clone()
     others = exponent.masked_fill(torch.eye(n, dtype=torch.bool), -math.inf)
     return own - torch.logsumexp(others, dim=1)
 
 
-def kernel_width(kernel, n, dim, sigma=1.0, factor=1.0) -> float:
+def kernel_width(kernel: str, n: int, dim: int, sigma: float = 1.0, factor: float = 1.0) -> float:
     r"""Width :math:`\varepsilon` of the Gaussian kernels around n points.
 
     Parameters
@@ -123,7 +132,7 @@ def kernel_width(kernel, n, dim, sigma=1.0, factor=1.0) -> float:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If ``kernel`` is unknown or a number is out of its range.
 
     Examples

@@ -1,4 +1,4 @@
-r"""The limit of large n and d at a fixed ratio :math:`\gamma = d/n < 1`.
+r"""Chapter 5: the limit of large n and d at a fixed ratio :math:`\gamma = d/n < 1`.
 
 In units of :math:`\sigma` the generated covariance has the law of :math:`M M^\top` with
 :math:`M = \sqrt c\, I + \sqrt{1 - c}\; G W^{-1/2}`, see :mod:`memnb.linear.model`: a known matrix
@@ -44,7 +44,7 @@ from memnb.validation import check_integer, check_real
 __all__ = ["limit_rates", "log_determinant", "marchenko_pastur", "spectral_density", "stieltjes"]
 
 
-def marchenko_pastur(gamma, n_nodes=400):
+def marchenko_pastur(gamma: float, n_nodes: int = 400) -> tuple[np.ndarray, np.ndarray]:
     r"""Nodes and weights for expectations under the Marchenko-Pastur law of ratio :math:`\gamma`.
 
     Parameters
@@ -58,6 +58,11 @@ def marchenko_pastur(gamma, n_nodes=400):
     -------
     tuple of array, shape (n_nodes,)
         Nodes in :math:`((1 - \sqrt\gamma)^2, (1 + \sqrt\gamma)^2)` and weights of sum 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If gamma is outside (0, 1), or there is no node.
     """
     gamma = check_real("gamma", gamma, 0, 1, open_low=True, open_high=True)
     check_integer("n_nodes", n_nodes, 1)
@@ -67,7 +72,14 @@ def marchenko_pastur(gamma, n_nodes=400):
     return x, weights / weights.sum()
 
 
-def stieltjes(z, gamma, c, n_nodes=400, tolerance=1e-12, max_iterations=100_000):
+def stieltjes(
+    z: np.ndarray,
+    gamma: float,
+    c: float,
+    n_nodes: int = 400,
+    tolerance: float = 1e-12,
+    max_iterations: int = 100_000,
+) -> tuple[np.ndarray, np.ndarray]:
     r"""Solve the two equations for :math:`\delta` and :math:`\tilde\delta`.
 
     Parameters
@@ -77,7 +89,7 @@ def stieltjes(z, gamma, c, n_nodes=400, tolerance=1e-12, max_iterations=100_000)
     gamma : float
         Ratio d/n in (0, 1).
     c : float
-        Signal fraction in (0, 1).
+        Signal fraction in (0, 1].
     n_nodes : int
         Nodes of the quadrature.
     tolerance : float
@@ -92,10 +104,12 @@ def stieltjes(z, gamma, c, n_nodes=400, tolerance=1e-12, max_iterations=100_000)
 
     Raises
     ------
+    TypeError, ValueError
+        If gamma or c is out of its range.
     RuntimeError
         If the iteration has not converged.
     """
-    c = check_real("c", c, 0, 1, open_low=True, open_high=True)
+    c = check_real("c", c, 0, 1, open_low=True)
     x, weights = marchenko_pastur(gamma, n_nodes)
     t = (1 - c) * gamma / x
     z = np.asarray(z)[..., None]
@@ -113,7 +127,7 @@ def stieltjes(z, gamma, c, n_nodes=400, tolerance=1e-12, max_iterations=100_000)
     raise RuntimeError(f"no convergence in {max_iterations} iterations, last change {change:.1e}")
 
 
-def log_determinant(s, gamma, c) -> float:
+def log_determinant(s: float, gamma: float, c: float) -> float:
     r"""Limit of :math:`\tfrac1d \log\det(s + M M^\top)`, for s >= 0.
 
     Parameters
@@ -126,21 +140,31 @@ def log_determinant(s, gamma, c) -> float:
     Returns
     -------
     float
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range.
     """
     s = check_real("s", s, 0, math.inf, open_high=True)
-    c = check_real("c", c, 0, 1, open_low=True, open_high=True)
+    c = check_real("c", c, 0, 1, open_low=True)
     x, weights = marchenko_pastur(gamma, 2000)
     t = (1 - c) * gamma / x
     if s == 0:
-        if gamma <= c:
+
+        def balance(v):
+            """E t / (u t + c) - 1 in v = 1 - u, which keeps its digits where u is almost 1."""
+            return weights @ ((v * t - c) / ((1 - v) * t + c))
+
+        if gamma <= c or balance(1.0) <= 0:
             return math.log(c)
-        u = brentq(lambda u: weights @ (t / (u * t + c)) - 1, 0, 1, xtol=1e-15)
+        u = 1 - brentq(balance, 0, 1, xtol=1e-15)
         return float(weights @ np.log(u * t + c) - u)
     delta, other = stieltjes(np.array(-s), gamma, c, n_nodes=2000)
     return float(weights @ np.log(s * (1 + other) * (1 + delta * t) + c) - s * delta * other)
 
 
-def limit_rates(gamma, c):
+def limit_rates(gamma: float, c: float) -> dict[str, float]:
     r"""Limits per dimension of the distances between the generated and the true Gaussian.
 
     Parameters
@@ -157,7 +181,7 @@ def limit_rates(gamma, c):
         :math:`\lim \tfrac1d \mathrm{KL}(\rho_G \Vert \rho)`.
     """
     gamma = check_real("gamma", gamma, 0, 1, open_low=True, open_high=True)
-    c = check_real("c", c, 0, 1, open_low=True, open_high=True)
+    c = check_real("c", c, 0, 1, open_low=True)
     log_small = log_determinant(0.0, gamma, c)
     log_sum = log_determinant(1.0, gamma, c) - math.log(2)
     mean = c + (1 - c) * gamma / (1 - gamma)
@@ -167,7 +191,7 @@ def limit_rates(gamma, c):
     }
 
 
-def spectral_density(values, gamma, c, width=1e-4):
+def spectral_density(values: np.ndarray, gamma: float, c: float, width: float = 1e-4) -> np.ndarray:
     r"""Limiting density of the eigenvalues of :math:`\rho_G`'s covariance, in units of
     :math:`\sigma^2`.
 

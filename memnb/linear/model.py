@@ -1,4 +1,4 @@
-r"""The linear diffusion model, its least-squares fit, and the Gaussian that it generates.
+r"""Chapter 5: the linear diffusion model, its least-squares fit, and what it generates.
 
 The forward process noises :math:`Y \sim \mathcal{N}(\mu, \sigma^2 I_d)` in one step,
 
@@ -40,6 +40,7 @@ project's.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -61,7 +62,8 @@ class Generated:
     values : Tensor, shape (..., d)
         Its eigenvalues, falling. Those beyond the rank are exactly 0.
     right_vectors : Tensor, shape (..., d, d)
-        Eigenvectors of the transposed product :math:`\theta_1^\top \theta_1`, for :meth:`printed`.
+        Eigenvectors of the transposed product :math:`\theta_1^\top \theta_1`, for
+        :meth:`transposed`.
     rank : int
         Rank of the covariance.
     """
@@ -78,18 +80,18 @@ class Generated:
         return self.mean.shape[-1]
 
     @property
-    def covariance(self):
+    def covariance(self) -> torch.Tensor:
         r""":math:`\sigma_X^2 \theta_1 \theta_1^\top`, shape (..., d, d)."""
         return (self.vectors * self.values[..., None, :]) @ self.vectors.mT
 
-    def printed(self):
+    def transposed(self) -> "Generated":
         r"""The Gaussian with :math:`\sigma_X^2 \theta_1^\top \theta_1` in place of the covariance.
 
         That is how P2 prints it. The eigenvalues are the same, the eigenvectors are not.
         """
         return Generated(self.mean, self.right_vectors, self.values, self.vectors, self.rank)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> "Generated":
         """One Gaussian, or a part of the batch."""
         parts = (self.mean, self.vectors, self.values, self.right_vectors)
         return Generated(*(part[index] for part in parts), self.rank)
@@ -115,6 +117,12 @@ class LinearModel:
     TypeError, ValueError
         If a parameter has the wrong type or is out of its range; the message names it.
 
+    Notes
+    -----
+    Every value works for which :math:`e^{-2T} \sigma^2` and :math:`e^{-2T} \sigma^2 + \Delta_T` are
+    positive and finite in double precision; for :math:`\sigma = 1` that is T up to 372. The signal
+    fraction then lies anywhere in (0, 1]: it is 1 where rounding hides the noise.
+
     Examples
     --------
     >>> model = LinearModel(16)
@@ -127,7 +135,7 @@ class LinearModel:
     lam: float = math.exp(-4)
     sigma: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "dim", check_integer("dim", self.dim, 1))
         for name in ("T", "lam", "sigma"):
             value = check_real(
@@ -157,11 +165,11 @@ class LinearModel:
         signal = (self.shrink * self.sigma) ** 2
         return signal / (signal + self.noise_variance)
 
-    def noised(self, y, z):
+    def noised(self, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         r"""Inputs :math:`X = e^{-T} Y + \sqrt{\Delta_T} Z` of points and noise, both (..., d)."""
         return self.shrink * y + math.sqrt(self.noise_variance) * z
 
-    def fit(self, y, x) -> Generated:
+    def fit(self, y: torch.Tensor, x: torch.Tensor) -> Generated:
         r"""Fit :math:`\theta_0, \theta_1` by least squares; return what the model then generates.
 
         Parameters

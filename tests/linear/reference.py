@@ -1,6 +1,21 @@
 """The linear model in mpmath: everything with 50 digits, by the definitions, without logarithms."""
 
+from dataclasses import fields
+
 import mpmath as mp
+import torch
+
+
+def tensors(some, prefix=""):
+    """All tensors of simulations, by name."""
+    named = {}
+    for field in fields(some):
+        value = getattr(some, field.name)
+        if isinstance(value, torch.Tensor):
+            named[prefix + field.name] = value
+        elif value is not None:
+            named |= tensors(value, f"{prefix}{field.name}.")
+    return named
 
 
 def context(digits=50):

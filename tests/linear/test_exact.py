@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from scipy import integrate
 
 from memnb import linear
-from memnb.linear.criterion import log_cross, log_pairs, signed_logsumexp
-from memnb.linear.experiment import draw_originals, draw_training
-from tests.linear.reference import Exact, context
+from memnb.linear.draws import draw_originals, draw_training
+from memnb.linear.overlaps import log_cross, log_pairs, signed_logsumexp
+from tests.linear.reference import Exact, context, tensors
 
 
 def one(n, d, N, seed=0, **options):
@@ -93,9 +93,9 @@ def test_the_printed_covariance_is_the_transposed_product():
         setting, originals, y, x, generated = one(n, d, 12, seed=4)
         exact = Exact(y[0].numpy(), x[0].numpy(), setting.model, transposed=True)
         product = np.array(exact.core.tolist(), dtype=float)
-        np.testing.assert_allclose(generated.printed().covariance[0], product, atol=1e-13)
+        np.testing.assert_allclose(generated.transposed().covariance[0], product, atol=1e-13)
         delta = exact.delta(originals.numpy(), (exact.width(n), exact.width(12)))
-        compare(delta, *linear.log_delta(y, originals, generated.printed()))
+        compare(delta, *linear.log_delta(y, originals, generated.transposed()))
 
 
 @pytest.mark.parametrize(("n", "d"), [(2, 1), (3, 1), (3, 2), (7, 3), (9, 8), (40, 8)])
@@ -183,7 +183,7 @@ def test_what_is_generated_has_the_right_mean_and_covariance_and_not_the_transpo
     scale = np.abs(covariance).max()
     np.testing.assert_allclose(generated.mean[0], out.mean(0), atol=4e-3 * math.sqrt(scale))
     np.testing.assert_allclose(generated.covariance[0], covariance, atol=6e-3 * scale)
-    wrong = generated.printed().covariance[0].numpy()
+    wrong = generated.transposed().covariance[0].numpy()
     assert np.abs(wrong - covariance).max() > 0.1 * scale
 
 
@@ -216,9 +216,10 @@ def test_pairs_by_products_and_by_differences_agree():
 
 def test_the_same_set_twice_gives_exactly_zero():
     setting = linear.Setting(30, 4, 30, training="subset")
-    found = linear.simulate(setting, 3)
-    assert found["sign"].tolist() == [0.0] * 3 and found["log_abs"].tolist() == [-math.inf] * 3
-    assert linear.summary(found)["generalizing"][0] == 0
+    some = linear.simulate(setting, 3)
+    assert some.delta.sign.tolist() == [0.0] * 3
+    assert some.delta.log_abs.tolist() == [-math.inf] * 3
+    assert some.generalizing()[0] == 0 and some.expected is None
 
 
 @pytest.mark.parametrize("d", [1, 2, 16, 100, 1000])
@@ -227,12 +228,12 @@ def test_no_size_overflows_or_warns(d):
     cases = itertools.product((2, 3, 17, 60), linear.KERNELS)
     for n, kernel in cases if d < 1000 else ((2, "leading"), (60, "mise"), (40, "noise")):
         setting = linear.Setting(n, d, 40, kernel=kernel)
-        found = linear.simulate(setting, 1, seed=3)
-        for name, value in found.items():
+        some = linear.simulate(setting, 1, seed=3)
+        for name, value in tensors(some).items():
             assert not value.isnan().any(), (n, kernel, name)
-        assert found["log_abs"].isfinite().all() and found["sign"].abs().eq(1).all()
-        assert (found["hellinger"] == 1).all() == (n <= d or found["log_affinity"].item() < -37)
-        assert found["kl_from"].isinf().all() == (n <= d)
+        assert some.delta.log_abs.isfinite().all() and some.delta.sign.abs().eq(1).all()
+        assert (some.hellinger == 1).all() == (n <= d or some.log_affinity.item() < -37)
+        assert some.kl_from.isinf().all() == some.log_distance.isinf().all() == (n <= d)
 
 
 @given(

@@ -12,22 +12,25 @@ from scipy import integrate
 from memnb import linear
 from memnb.linear import limit
 from memnb.linear import published as printed
-from memnb.linear.criterion import log_pairs
-from memnb.linear.experiment import draw_originals, draw_training
+from memnb.linear.draws import draw_originals, draw_training
+from memnb.linear.overlaps import log_pairs
+from memnb.streams import numpy_stream
+from tests.linear.reference import tensors
 
 
 def same(one, other):
     """Equal signs, and equal numbers but for the last digits, in which BLAS is free."""
+    one, other = tensors(one), tensors(other)
     assert one.keys() == other.keys()
     for name in one:
-        if name.startswith("sign"):
+        if name.endswith("sign"):
             assert torch.equal(one[name], other[name]), name
         torch.testing.assert_close(one[name], other[name], rtol=1e-11, atol=1e-11)
 
 
 SETTINGS = [
     linear.Setting(30, 8, 60),
-    linear.Setting(5, 8, 60, originals="fresh", printed=True),
+    linear.Setting(5, 8, 60, originals="fresh", transposed=True),
     linear.Setting(12, 8, 60, originals="expected", kernel="mixing", T=1.0),
     linear.Setting(20, 3, 25, training="subset", sigma=2.0),
 ]
@@ -37,17 +40,17 @@ def test_results_do_not_depend_on_order_blocks_or_workers():
     found = linear.sweep(SETTINGS, 40, seed=3, progress=False)
     for setting, one in zip(SETTINGS, found, strict=True):
         same(one, linear.simulate(setting, 40, seed=3))
-        assert all(value.shape == (40,) for value in one.values())
-        assert one["log_abs"].std() > 1e-3  # the simulations differ
+        assert len(one) == 40 and all(value.shape == (40,) for value in tensors(one).values())
+        assert one.delta.log_abs.std() > 1e-3  # the simulations differ
     with joblib.parallel_config(backend="threading", n_jobs=2):
         again = linear.sweep(SETTINGS[::-1], 40, seed=3, n_jobs=None, progress=False)[::-1]
     for one, other in zip(found, again, strict=True):
         same(one, other)
-    part = linear.simulate(SETTINGS[0], 7, seed=3, first=29)
-    for name, value in part.items():
-        torch.testing.assert_close(value, found[0][name][29:36], rtol=1e-11, atol=1e-11)
+    whole = tensors(found[0])
+    for name, value in tensors(linear.simulate(SETTINGS[0], 7, seed=3, first=29)).items():
+        torch.testing.assert_close(value, whole[name][29:36], rtol=1e-11, atol=1e-11)
     other = linear.simulate(SETTINGS[0], 40, seed=4)
-    assert not torch.isclose(other["log_abs"], found[0]["log_abs"]).any()
+    assert not torch.isclose(other.delta.log_abs, found[0].delta.log_abs).any()
 
 
 def test_two_dask_workers_give_the_numbers_of_the_local_run():
@@ -90,12 +93,12 @@ def test_the_fixed_set_is_one_and_fresh_sets_are_many():
 )
 def test_reference_numbers_in_16_dimensions(n, h2, p):
     """Numbers of an independent implementation with its own draws, 200 simulations each."""
-    found = linear.summary(linear.simulate(linear.Setting(n, 16, originals="expected"), 400))
-    mean, error = found["hellinger"]
+    some = linear.simulate(linear.Setting(n, 16, originals="expected"), 400)
+    mean, error = some.mean_hellinger()
     if h2 is not None:
         assert abs(mean - h2) < 4 * error * math.sqrt(3) + 5e-4
     # That was a fixed set of 10000: the shares agree roughly, not within sampling error.
-    assert abs(found["generalizing"][0] - p) < 0.15
+    assert abs(some.generalizing()[0] - p) < 0.15
 
 
 def mise(width, n, d):
@@ -154,21 +157,11 @@ def test_mixing_time_balances_the_weights():
     early, late = (linear.log_weight_ratio(points, f * t, seed=1).median() for f in (0.8, 1.2))
     assert early > 1 and late < -0.5
     one = linear.log_weight_ratio(points[:2], 0.7, seed=3)
-    stream = np.random.SeedSequence(3, spawn_key=(3,))
-    z = torch.from_numpy(np.random.default_rng(stream).standard_normal((2, d)))
+    z = torch.from_numpy(numpy_stream(3, "noise on points").standard_normal((2, d)))
     x = math.exp(-0.7) * points[:2] + math.sqrt(1 - math.exp(-1.4)) * z
     gaps = (x[:, None] - math.exp(-0.7) * points[None, :2]).square().sum(-1)
     plain = (gaps[[0, 1], [1, 0]] - gaps.diagonal()) / (2 * (1 - math.exp(-1.4)))
     torch.testing.assert_close(one, plain)
-
-
-def test_crossing():
-    at, error = linear.crossing([1, 2, 4, 8], [0.0, 0.0, 1.0, 0.4], 0.25, [0.1] * 4)
-    assert at == pytest.approx(2 * 2**0.25)
-    assert error == pytest.approx(at * math.log(2) * 0.1 * math.hypot(0.75, 0.25))
-    assert linear.crossing([1, 2], [1.0, 0.2], 0.6)[0] == pytest.approx(2**0.5)
-    assert math.isnan(linear.crossing([1, 2], [0.0, 0.1], 0.5)[0])
-    assert linear.crossing([1, 2, 4], [0.0, 0.5, 1.0], 0.5)[0] == pytest.approx(2)
 
 
 def test_the_direct_transcription_agrees_in_double_precision():
@@ -178,7 +171,7 @@ def test_the_direct_transcription_agrees_in_double_precision():
         originals = draw_originals(setting, 0)
         y, x = draw_training(setting, 0, 0)
         fit = setting.model.fit(y[None], x[None])
-        for covariance, gaussian in (("right", fit), ("printed", fit.printed())):
+        for covariance, gaussian in (("right", fit), ("transposed", fit.transposed())):
             sign, log_abs = linear.log_delta(y[None], originals, gaussian, 1.5)
             unit = 0.5 * d * math.log(4 * math.pi * 1.5**2)
             arrays = (y.numpy(), x.numpy(), originals.numpy())
@@ -195,8 +188,8 @@ def test_single_precision_decides_by_rounding():
         setting = linear.Setting(n, 100, 300)
         originals = draw_originals(setting, 0).numpy()
         exact = linear.simulate(setting, 5)
-        assert (exact["sign"] == -1).all()
-        size = (exact["log_abs"] + 50 * math.log(4 * math.pi)).max()
+        assert (exact.delta.sign == -1).all()
+        size = (exact.delta.log_abs + 50 * math.log(4 * math.pi)).max()
         assert size < math.log(np.finfo(np.float32).eps / 30)
         single = {
             np.sign(
