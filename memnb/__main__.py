@@ -1,4 +1,4 @@
-"""The command line of the book: ``python -m memnb run | build | check | serve``."""
+"""The book: its command line, ``python -m memnb run | build | check | serve``."""
 
 import argparse
 import signal

@@ -1,4 +1,4 @@
-r"""Errors of fractions and means, where a curve crosses a level, and whether two onsets align.
+r"""All chapters: errors of fractions and means, crossings of a curve, and whether two onsets align.
 
 The one-sigma **Wilson interval** of k successes in n trials holds the probabilities p for which k
 is within one standard deviation of n p. Unlike :math:`\sqrt{p(1-p)/n}` its half-width stays

@@ -1,4 +1,4 @@
-r"""Independent random numbers for every purpose, from one seed.
+r"""All chapters: independent random numbers for every purpose, from one seed.
 
 A chapter or a run has one ``seed`` and many uses for random numbers: training data, starting
 points, noise of a sampler, weights, draws of a bootstrap. Two generators that are seeded with the

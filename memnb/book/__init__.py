@@ -1,4 +1,4 @@
-"""How the book is made: execute, build, check, serve.
+"""The book: how it is made, which is to execute, build, check and serve.
 
 ``notebooks/`` and ``book/`` are sources and are never written. Each chapter is executed by
 papermill in its own process; what it gave is kept under ``_build/executed`` with a hash of all it

@@ -1,4 +1,4 @@
-"""Rules that every chapter keeps, checked without executing anything."""
+"""The book: rules that every chapter keeps, checked without executing anything."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Execute chapters with papermill: two at a time, each in its own process, with a progress bar."""
+"""The book: execute chapters with papermill, two at a time, each in its own process."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Where things are, and which chapters there are."""
+"""The book: where things are, and which chapters there are."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""Render the site from a staged copy, and swap it in by one rename."""
+"""The book: render the site from a staged copy, and swap it in by one rename."""
 
 import errno
 import fcntl
