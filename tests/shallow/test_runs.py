@@ -411,6 +411,8 @@ def test_kept_networks_for_sums_interpolate_at_minimum_norm_and_know_the_sums(na
             part = torch.randperm(len(on), generator=torch.Generator().manual_seed(s))[:200]
             drift = sum_drift(net, data, on[part])[:, 0]
             assert ((drift <= 0.2) == told[part]).double().mean() >= 0.99
-    assert min(shares[2]) >= 0.85
+    # nine of ten, and no network below by more than three standard errors of its 45 or 435 pairs
+    pairs = len(subsets(data.n_ramps, 2))
+    assert min(shares[2]) >= 0.9 - 3 * (0.9 * 0.1 / pairs) ** 0.5
     for order, bar in least.items():
         assert sum(shares[order]) / run.n_draws >= bar
