@@ -6,6 +6,7 @@ for start i, the mean of :math:`\Delta` and its standard error. "More often" and
 mean of more than two standard errors; everything between is "even".
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ __all__ = [
     "check_again",
     "compare",
     "counts_of",
+    "fall",
     "fit_and_cost",
     "fractions",
     "kinds",
@@ -94,6 +96,20 @@ def fractions(
     """
     run = {name: options[name] for name in ("d", "method", "S") if name in options}
     return {N: kinds(flow, N, threshold, norm, **options).fractions() for N in counts_of(**run)}
+
+
+def fall(by_n: dict[int, dict[str, tuple[float, float]]], kind: str = "training") -> float:
+    """Fall of one class from the first N to the last, in standard errors.
+
+    Parameters
+    ----------
+    by_n : dict
+        As :func:`fractions` returns.
+    kind : str
+        The class.
+    """
+    (first, *_, last) = (of[kind] for of in by_n.values())
+    return (first[0] - last[0]) / math.hypot(first[1], last[1])
 
 
 @dataclass(frozen=True)

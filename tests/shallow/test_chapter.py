@@ -49,6 +49,11 @@ def test_from_which_n_on_probability_flow_memorizes_more_depends_on_the_threshol
     assert at_five == {0.1: "less", 0.3: "more"}
 
 
+def test_a_fall_is_measured_in_standard_errors():
+    by_n = {3: {"training": (0.8, 0.03)}, 5: {"training": (0.1, 0.5)}, 8: {"training": (0.6, 0.04)}}
+    assert math.isclose(ends.fall(by_n), 4.0)
+
+
 def test_totals_count_every_end_once():
     for method in METHODS:
         total = ends.totals(method, 0.1, "linf")

@@ -387,7 +387,9 @@ def test_kept_lagrangian_networks_at_low_noise_interpolate_at_minimum_norm(name,
     for N in run.counts:
         assert arrays[f"interpolates_{N}"][low].all()
         assert (arrays[f"residual_{N}"][low] <= 1e-3).all()
-        assert (arrays[f"cost_{N}"][low] <= arrays[f"closed_form_{N}"][low]).all()
+        # up to the change of the cost at which training stops
+        most = (1 + run.settle_tol) * arrays[f"closed_form_{N}"]
+        assert (arrays[f"cost_{N}"][low] <= most[low]).all()
 
 
 @pytest.mark.parametrize(("name", "run"), STABILITY_RUNS, ids=[name for name, _ in STABILITY_RUNS])
