@@ -72,6 +72,12 @@ def test_numbers_are_aligned_right_and_texts_left():
         assert style.table([["x", text]], columns=["a", "b"], caption="c").align == "ll", text
 
 
+def test_short_headings_stay_on_one_line():
+    shown = style.table([[1, 2]], columns=["N = 100", "number of starts"], caption="c")
+    assert [cell[3] for cell in parsed(shown).rows[0]] == ["N\xa0=\xa0100", "number of starts"]
+    assert "N = 100  number of starts" in str(shown)
+
+
 def test_text_is_padded_by_what_is_seen():
     text = str(style.table(ROWS, columns=COLUMNS, caption="Cases"))
     assert text.splitlines() == [

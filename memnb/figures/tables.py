@@ -17,6 +17,7 @@ import torch
 __all__ = ["Table", "table"]
 
 EMPTY = "–"  # a cell in which nothing can stand
+SHORT = 8  # letters of a heading that stays on one line, as "N = 100" does
 _SIDES = {"l": "left", "r": "right", "c": "center"}
 _NUMBER = re.compile(r"[<>≤≥≈~]?\s*[-+−]?\d[\d.,]*(e[-+−]?\d+)?(\s?%|°)?")
 _SEPARATOR = re.compile(r"\s*(?:±|/|–|\bto\b|…)\s*")
@@ -88,7 +89,10 @@ class Table:
             parts = (cell(*each) for each in zip(tags, cells, self.align, strict=True))
             return f"<tr>{''.join(parts)}</tr>"
 
-        head = line(['th scope="col"'] * len(self.columns), self.columns)
+        names = [
+            n.replace(" ", "\N{NO-BREAK SPACE}") if len(n) <= SHORT else n for n in self.columns
+        ]
+        head = line(['th scope="col"'] * len(names), names)
         tags = ['th scope="row"', *["td"] * (len(self.columns) - 1)]
         caption = f"<caption>{escape(self.caption)}</caption>"
         return "\n".join(
