@@ -267,10 +267,11 @@ class _Batch:
         total, moving = (modes @ torch.stack([share, kept], dim=-1)).unbind(dim=-1)
 
         finite = left[:, None]
-        horizon = 1 / rate.amax(dim=-1).clamp(min=1e-300)
-        horizon = torch.minimum(horizon, left)
+        growing = torch.where(kept == 0, 0.0, rate).amax(dim=-1)
+        horizon = torch.minimum(1 / growing.clamp(min=1e-300), left)
         span = torch.where(kept == 0, 0.0, kept.abs() * _span(rate, finite))
-        bend = kept.abs() * rate.abs() * (rate.clamp(min=0) * horizon[:, None]).exp()
+        steeper = torch.where(kept == 0, 0.0, rate.clamp(min=0) * horizon[:, None]).exp()
+        bend = kept.abs() * rate.abs() * steeper
         rest = torch.where(split, 0.0, amplitude).abs()
         reach, bound, rest = (modes.abs() @ torch.stack([span, bend, rest], -1)).unbind(dim=-1)
         base = v - total

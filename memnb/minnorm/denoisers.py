@@ -1,4 +1,4 @@
-r"""Denoisers: functions :math:`h: \mathbb{R}^d \to \mathbb{R}^d` that map a noisy point to a guess.
+r"""Chapters 1 to 3: denoisers :math:`h: \mathbb{R}^d \to \mathbb{R}^d`, which guess a clean point.
 
 A shallow ReLU network with a skip connection,
 
@@ -27,6 +27,8 @@ Zeno et al., *How do Minimum-Norm Shallow Denoisers Look in Function Space?*, Ne
 arXiv:2311.06748; Zeno et al., *When Diffusion Models Memorize*, ICML 2025, arXiv:2506.19031.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +38,9 @@ from memnb.validation import check_points, check_real
 from .data import TrainingSet
 
 __all__ = ["EmpiricalBayesDenoiser", "RampDenoiser", "ReLUNetwork", "ramp_family"]
+
+NARROW = 64  # a ramp of less than this many machine epsilons has no slope
+BLOCK = 1_000_000  # numbers in an array of differences
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +67,12 @@ class ReLUNetwork:
     V: torch.Tensor
     c: torch.Tensor
 
-    def __call__(self, y):
+    def __call__(self, y: torch.Tensor) -> torch.Tensor:
         """Evaluate at y of shape (..., d)."""
-        check_points("y", y, self.W.shape[1])
-        return torch.relu(y @ self.W.mT + self.b) @ self.A.mT + y @ self.V.mT + self.c
+        y = check_points("y", y, self.W.shape[1])
+        dtype = torch.promote_types(y.dtype, self.W.dtype)
+        y, w, a, v = (t.to(dtype) for t in (y, self.W, self.A, self.V))
+        return torch.relu(y @ w.mT + self.b) @ a.mT + y @ v.mT + self.c
 
     def cost(self) -> float:
         r"""The norm :math:`\tfrac12 \sum_k (\lVert a_k \rVert^2 + \lVert w_k \rVert^2)`."""
@@ -104,7 +111,7 @@ class RampDenoiser:
     5.0
     """
 
-    def __init__(self, training_set: TrainingSet, rho):
+    def __init__(self, training_set: TrainingSet, rho: float) -> None:
         rho = check_real("rho", rho, 0)
         if rho >= training_set.max_rho:
             raise ValueError(
@@ -115,23 +122,39 @@ class RampDenoiser:
         self.rho = rho
         self.start = training_set.low + rho
         self.stop = training_set.high - rho
+        eps = torch.finfo(self.start.dtype).eps
+        size = torch.maximum(self.start.abs(), self.stop.abs())
+        if not (self.stop - self.start > NARROW * eps * size).all():
+            raise ValueError(
+                f"rho must be below {training_set.max_rho:g} for this training set by more than "
+                f"the rounding of {self.start.dtype}, got {rho!r}"
+            )
         self.slope = training_set.lengths / (self.stop - self.start)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         s = self.training_set
         return f"RampDenoiser({s.kind}, N={s.n_points}, d={s.dim}, rho={self.rho:g})"
 
-    def with_rho(self, rho) -> "RampDenoiser":
+    def with_rho(self, rho: float) -> "RampDenoiser":
         """The denoiser of the same training set at another radius."""
         return RampDenoiser(self.training_set, rho)
 
-    def ramps(self, z):
+    def in_common_dtype(self, y: torch.Tensor) -> "tuple[torch.Tensor, RampDenoiser]":
+        """Points (..., d), checked, and this denoiser, both in the wider of their dtypes."""
+        s = self.training_set
+        y = check_points("y", y, s.dim)
+        dtype = torch.promote_types(y.dtype, s.points.dtype)
+        if s.points.dtype == dtype:
+            return y.to(dtype), self
+        return y, RampDenoiser(s.to(dtype=dtype), self.rho)
+
+    def ramps(self, z: torch.Tensor) -> torch.Tensor:
         r"""The ramps :math:`\varphi_n(z_n)` of coordinates z, shape (..., K)."""
         # The slope can be so large that (z - a) s overshoots; clip the fraction, then scale.
         fraction = (z - self.start) / (self.stop - self.start)
         return self.training_set.lengths * fraction.clamp(0, 1)
 
-    def __call__(self, y):
+    def __call__(self, y: torch.Tensor) -> torch.Tensor:
         r"""Denoise: :math:`h^*_\rho(y)`.
 
         Parameters
@@ -141,10 +164,16 @@ class RampDenoiser:
         Returns
         -------
         Tensor, shape (..., d)
-        """
-        return self.training_set.from_coordinates(self.ramps(self.training_set.coordinates(y)))
 
-    def jacobian(self, y):
+        Raises
+        ------
+        TypeError, ValueError
+            If the points are not finite of shape (..., d).
+        """
+        y, h = self.in_common_dtype(y)
+        return h.training_set.from_coordinates(h.ramps(h.training_set.coordinates(y)))
+
+    def jacobian(self, y: torch.Tensor) -> torch.Tensor:
         r"""Jacobian :math:`\sum_n s_n u_n u_n^\top \mathbb{1}[a_n < z_n < b_n]`.
 
         On a kink (:math:`z_n = a_n` or :math:`b_n`), where h has no derivative, the ramp counts
@@ -158,9 +187,9 @@ class RampDenoiser:
         -------
         Tensor, shape (..., d, d)
         """
-        z = self.training_set.coordinates(y)
-        slopes = self.slope * ((z > self.start) & (z < self.stop))
-        u = self.training_set.directions
+        y, h = self.in_common_dtype(y)
+        z, u = h.training_set.coordinates(y), h.training_set.directions
+        slopes = h.slope * ((z > h.start) & (z < h.stop))
         return (u.mT * slopes[..., None, :]) @ u
 
     def cost(self) -> float:
@@ -192,7 +221,7 @@ class RampDenoiser:
         )
 
 
-def ramp_family(training_set: TrainingSet, alpha):
+def ramp_family(training_set: TrainingSet, alpha: float) -> Callable[[float], RampDenoiser]:
     r"""The denoisers of all noise levels, :math:`\sigma \mapsto h^*_{\alpha\sigma}`.
 
     Parameters
@@ -206,13 +235,18 @@ def ramp_family(training_set: TrainingSet, alpha):
     callable
         Maps a noise level :math:`\sigma \ge 0` (float) to a :class:`RampDenoiser`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If ``alpha`` is not positive and finite.
+
     References
     ----------
     arXiv:2506.19031, Section 4 (:math:`\rho_t = \alpha \sigma_t`).
     """
-    alpha = check_real("alpha", alpha, 0, open_low=True)
+    alpha = check_real("alpha", alpha, 0, math.inf, open_low=True, open_high=True)
 
-    def family(sigma):
+    def family(sigma: float) -> RampDenoiser:
         return RampDenoiser(training_set, alpha * check_real("sigma", sigma, 0))
 
     return family
@@ -234,7 +268,13 @@ class EmpiricalBayesDenoiser:
     points : Tensor, shape (N, d)
         The training points.
     sigma : float
-        Noise level :math:`\sigma > 0`.
+        Noise level :math:`\sigma > 0`. For a very small one the result is the nearest point, or
+        the mean of those that are equally near.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the points are not finite of shape (N, d) with N >= 1, or ``sigma`` is not positive.
 
     Examples
     --------
@@ -244,29 +284,50 @@ class EmpiricalBayesDenoiser:
             [1.0000]], dtype=torch.float64)
     """
 
-    def __init__(self, points, sigma):
-        if not isinstance(points, torch.Tensor) or points.ndim != 2 or not len(points):
-            raise ValueError("points must be a tensor of shape (N, d) with N >= 1")
-        self.points = check_points("points", points, points.shape[1])
-        self.sigma = check_real("sigma", sigma, 0, open_low=True)
+    def __init__(self, points: torch.Tensor, sigma: float) -> None:
+        self.points = check_points("points", points)
+        if self.points.ndim != 2 or not len(self.points):
+            raise ValueError(
+                f"points must have shape (N, d) with N >= 1, got {tuple(self.points.shape)}"
+            )
+        self.sigma = check_real("sigma", sigma, 0, math.inf, open_low=True, open_high=True)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         n, d = self.points.shape
         return f"EmpiricalBayesDenoiser(N={n}, d={d}, sigma={self.sigma:g})"
 
-    def weights(self, y):
+    def _in_blocks(
+        self, y: torch.Tensor, function: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        """Apply a function of points (n, d) to (..., d), so that n N d stays bounded."""
+        y = check_points("y", y, self.points.shape[1])
+        y = y.to(torch.promote_types(y.dtype, self.points.dtype))
+        size = max(1, BLOCK // max(1, self.points.numel()))
+        parts = [function(block) for block in y.reshape(-1, y.shape[-1]).split(size)]
+        result = torch.cat(parts) if len(parts) > 1 else parts[0]
+        return result.reshape(*y.shape[:-1], *result.shape[1:])
+
+    def _weights(self, y: torch.Tensor) -> torch.Tensor:
+        # From differences, so that a common offset of y and the points does not cancel.
+        squares = (y[:, None, :] - self.points).square().sum(dim=-1)
+        more = squares - squares.amin(dim=-1, keepdim=True)
+        return torch.softmax(-(more / self.sigma) / (2 * self.sigma), dim=-1)
+
+    def weights(self, y: torch.Tensor) -> torch.Tensor:
         r"""Posterior weights :math:`w_n(y)`, shape (..., N), for y of shape (..., d)."""
-        check_points("y", y, self.points.shape[1])
-        # |y|^2 is common to all logits and drops out of the softmax.
-        logits = y @ self.points.mT - self.points.square().sum(dim=1) / 2
-        return torch.softmax(logits / self.sigma**2, dim=-1)
+        return self._in_blocks(y, self._weights)
 
-    def __call__(self, y):
+    def __call__(self, y: torch.Tensor) -> torch.Tensor:
         """Denoise y of shape (..., d)."""
-        return self.weights(y) @ self.points
+        return self._in_blocks(y, lambda y: self._weights(y) @ self.points.to(y.dtype))
 
-    def jacobian(self, y):
+    def jacobian(self, y: torch.Tensor) -> torch.Tensor:
         r"""Jacobian, the posterior covariance over :math:`\sigma^2`: shape (..., d, d)."""
-        w = self.weights(y)
-        centered = self.points - (w @ self.points)[..., None, :]
-        return centered.mT @ (w[..., None] * centered) / self.sigma**2
+        points = self.points - self.points.mean(dim=0)
+
+        def covariance(y: torch.Tensor) -> torch.Tensor:
+            w = self._weights(y)
+            centered = points.to(y.dtype) - (w @ points.to(y.dtype))[:, None, :]
+            return (centered / self.sigma).mT @ (w[..., None] * centered / self.sigma)
+
+        return self._in_blocks(y, covariance)

@@ -129,23 +129,14 @@ def _score_flow_coordinates(
     stays = at_middle | (leave > r)
     # Inside, z is repelled from the midpoint at rate k; outside, it is attracted to 0 or L.
     edge = torch.where(upper, distance.clamp(min=-rho), distance.clamp(max=rho))
-    exponent = torch.where(stays, torch.where(at_middle, 0.0, k * r), leave - r)
+    exponent = torch.where(stays, torch.where(at_middle & r.isinf(), 0.0, k * r), leave - r)
     begin = torch.where(stays, offset, edge)
     return torch.where(stays, length / 2, target) + begin * exponent.exp()
 
 
-def _common(y: torch.Tensor, denoiser: RampDenoiser) -> tuple[torch.Tensor, RampDenoiser]:
-    """Points and denoiser in their common dtype."""
-    s = denoiser.training_set
-    dtype = torch.promote_types(y.dtype, s.points.dtype)
-    if s.points.dtype != dtype:
-        denoiser = RampDenoiser(s.to(dtype=dtype), denoiser.rho)
-    return y.to(dtype), denoiser
-
-
 def _score_flow(y: torch.Tensor, denoiser: RampDenoiser, r: torch.Tensor) -> torch.Tensor:
     """Closed form for orthogonal data; r is one duration, or (T, 1, 1) of them."""
-    y, denoiser = _common(y, denoiser)
+    y, denoiser = denoiser.in_common_dtype(y)
     s, r = denoiser.training_set, r.to(y)
     share = torch.exp(-r)
 
@@ -244,7 +235,7 @@ def _check_levels(sigma_0: float, sigma_1: float) -> tuple[float, float]:
 
 def _probability_flow(y: torch.Tensor, denoiser: RampDenoiser, kept: torch.Tensor) -> torch.Tensor:
     """Closed form for orthogonal data; kept = sigma_1 / sigma_0 is one number, or (T, 1, 1)."""
-    y, denoiser = _common(y, denoiser)
+    y, denoiser = denoiser.in_common_dtype(y)
     kept = kept.to(y)
     return _in_blocks(
         y, lambda block: torch.lerp(denoiser(block), block, kept), max(1, BLOCK // kept.numel())

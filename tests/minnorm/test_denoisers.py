@@ -278,6 +278,83 @@ def test_bad_noise_levels_are_refused(sigma):
 
 
 def test_bad_points_are_refused():
-    for points in (torch.zeros(3), torch.zeros(0, 3), [[0.0], [1.0]]):
-        with pytest.raises(ValueError, match="points must be a tensor of shape"):
+    for points in (torch.zeros(3), torch.zeros(0, 3)):
+        with pytest.raises(ValueError, match=r"points must have shape \(N, d\)"):
             EmpiricalBayesDenoiser(points, 1.0)
+    with pytest.raises(ValueError, match="points must be finite"):
+        EmpiricalBayesDenoiser([[0.0], [math.inf]], 1.0)
+    denoiser = EmpiricalBayesDenoiser([[0.0], [1.0]], 0.1)
+    for function in (denoiser, denoiser.weights, denoiser.jacobian):
+        with pytest.raises(ValueError, match="y must be finite"):
+            function([math.nan])
+    assert denoiser([0.5]).tolist() == [0.5]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [1e-8, 1e-3, 1.0, 1e8])
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6])
+def test_posterior_mean_at_every_scale_and_offset(dtype, scale, offset):
+    """The reference gets the same rounded points, so that only the arithmetic can differ."""
+    if offset * torch.finfo(dtype).eps > 0.1:
+        offset = 0.0  # float32 does not hold such points
+    shift = offset * scale
+    points = (shift + scale * gaussian_starts(6, 3, seed=1)).to(dtype)
+    y = (shift + scale * gaussian_starts(20, 3, seed=2)).to(dtype)
+    denoiser = EmpiricalBayesDenoiser(points, 0.3 * scale)
+    expected = tensor([posterior_mean(point, points, 0.3 * scale) for point in y])
+    slack = 100 * torch.finfo(dtype).eps * (scale + shift)
+    torch.testing.assert_close(denoiser(y).double(), expected, rtol=0, atol=slack)
+    unit = EmpiricalBayesDenoiser((points.double() - shift) / scale, 0.3)
+    torch.testing.assert_close(
+        denoiser.jacobian(y).double(),
+        unit.jacobian((y.double() - shift) / scale),
+        rtol=0,
+        atol=300 * torch.finfo(dtype).eps,
+    )
+
+
+def test_ties_are_averaged_however_small_the_noise():
+    points = tensor([[1e6, 1.0], [1e6, -1.0], [1e6 + 5, 0.0]])
+    for sigma in (1e-3, 1e-150, 1e-300):
+        denoiser = EmpiricalBayesDenoiser(points, sigma)
+        assert denoiser(tensor([1e6 - 3, 0.0])).tolist() == [1e6, 0.0]
+        assert denoiser(tensor([1e6 - 3, 0.1])).tolist() == [1e6, 1.0]
+
+
+def test_blocks_do_not_change_the_posterior_mean(monkeypatch):
+    points, y = gaussian_starts(6, 3, seed=1), gaussian_starts(50, 3, seed=2)
+    denoiser = EmpiricalBayesDenoiser(points, 0.3)
+    whole = [f(y) for f in (denoiser, denoiser.weights, denoiser.jacobian)]
+    monkeypatch.setattr("memnb.minnorm.denoisers.BLOCK", 18 * 7)
+    for f, before in zip((denoiser, denoiser.weights, denoiser.jacobian), whole, strict=True):
+        torch.testing.assert_close(f(y), before, rtol=0, atol=1e-15)
+
+
+def test_a_ramp_as_narrow_as_rounding_is_refused():
+    for dtype, near, far in (
+        (torch.float64, 0.5 - 1e-16, 0.5 - 1e-13),
+        (torch.float32, 0.5 - 1e-8, 0.5 - 1e-5),
+    ):
+        points = orthogonal_set(3, 2, dtype=dtype)
+        with pytest.raises(ValueError, match=r"rho must be below 0\.5 .*rounding"):
+            RampDenoiser(points, near)
+        assert RampDenoiser(points, far)(points.points).isfinite().all()
+
+
+def test_mixed_dtypes_have_the_common_one():
+    points, rho = SETS["rotated"]
+    y = gaussian_starts(10, 5, seed=1)
+    for denoiser, single in (
+        (RampDenoiser(points, rho), RampDenoiser(points.to(torch.float32), rho)),
+        (
+            EmpiricalBayesDenoiser(points.points, 0.5),
+            EmpiricalBayesDenoiser(points.points.float(), 0.5),
+        ),
+        (
+            RampDenoiser(points, rho).to_relu(),
+            RampDenoiser(points.to(torch.float32), rho).to_relu(),
+        ),
+    ):
+        assert single(y).dtype == denoiser(y.float()).dtype == torch.float64
+        torch.testing.assert_close(single(y), denoiser(y), rtol=0, atol=1e-5)
+        torch.testing.assert_close(denoiser(y.float()), denoiser(y), rtol=0, atol=1e-5)
