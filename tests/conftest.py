@@ -12,3 +12,19 @@ settings.load_profile("memnb")
 @pytest.fixture
 def book(tmp_path):
     return Book(tmp_path / "book")
+
+
+@pytest.fixture(scope="session")
+def first_build(tmp_path_factory):
+    """A book that was built once, for all tests of a process; not to be changed."""
+    book = Book(tmp_path_factory.mktemp("first") / "book")
+    done = book.cli("build")
+    assert done.returncode == 0, done.stderr
+    assert str(book.site / "index.html") in done.stdout
+    return book
+
+
+@pytest.fixture
+def built(first_build, tmp_path):
+    """A book of one's own that is built already."""
+    return first_build.copy(tmp_path / "book")

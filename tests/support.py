@@ -40,6 +40,8 @@ class Book:
 
     def __init__(self, root):
         self.root = root
+        if root.exists():  # a copy of another one
+            return
         for folder in ("notebooks", "book"):
             (root / folder).mkdir(parents=True)
         shutil.copytree(ROOT / "assets", root / "assets", ignore=shutil.ignore_patterns("mathjax"))
@@ -56,6 +58,11 @@ class Book:
 
     def write(self, name, *sources):
         (self.root / "notebooks" / f"{name}.ipynb").write_text(json.dumps(notebook(*sources)))
+
+    def copy(self, root):
+        """The same book elsewhere, built as far as this one is."""
+        shutil.copytree(self.root, root, symlinks=True)
+        return Book(root)
 
     @property
     def site(self):
