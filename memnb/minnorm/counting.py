@@ -5,16 +5,19 @@ Starts are drawn from :math:`\mathcal{N}(\bar x, s^2 I_d)`, moved and classified
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 
 from memnb.streams import stream
 from memnb.validation import check_integer, check_real
 
-from .endpoints import CLASSES, classify
+from .denoisers import RampDenoiser
+from .endpoints import CLASSES, classify, fractions_of
+from .flows import probability_flow, score_flow
 from .geometry import TrainingSet, check_training_set
 
-__all__ = ["count_endpoint_pairs", "count_endpoints"]
+__all__ = ["count_endpoint_pairs", "count_endpoints", "exact_flows", "pair_fractions"]
 
 Flow = Callable[[torch.Tensor], torch.Tensor]
 
@@ -128,3 +131,49 @@ def count_endpoint_pairs(
         i, j = (classify(f(y), training_set, threshold, norm).labels for f in (first, second))
         table += torch.bincount((n * i + j).cpu(), minlength=n * n)
     return table.reshape(n, n)
+
+
+def exact_flows(denoiser: RampDenoiser, sigma: float = 1.0) -> tuple[Flow, Flow]:
+    r"""Score flow to its end and probability flow to noise level 0, from the same ball radius.
+
+    Parameters
+    ----------
+    denoiser : RampDenoiser
+        Denoiser of the score flow, and of the probability flow at its start.
+    sigma : float
+        Noise level at which the probability flow starts; positive. Its end does not depend on it.
+
+    Returns
+    -------
+    score, probability : callable
+        Map starting points (n, d) to endpoints (n, d).
+    """
+    score = partial(score_flow, denoiser=denoiser, r=math.inf)
+    return score, partial(probability_flow, denoiser=denoiser, sigma_0=sigma, sigma_1=0.0)
+
+
+def pair_fractions(
+    pairs: torch.Tensor,
+) -> tuple[dict[str, tuple[float, float]], dict[str, tuple[float, float]]]:
+    """Fractions of the classes of both flows from the counts of pairs.
+
+    Parameters
+    ----------
+    pairs : Tensor of int64, shape (5, 5)
+        As from :func:`count_endpoint_pairs`.
+
+    Returns
+    -------
+    first, second : dict
+        Map a class to ``(p, se)``, see :func:`memnb.minnorm.endpoints.fractions_of`.
+
+    Raises
+    ------
+    ValueError
+        If there are no pairs.
+    """
+    first, second = (
+        fractions_of(dict(zip(CLASSES, sums.tolist(), strict=True)))
+        for sums in (pairs.sum(dim=1), pairs.sum(dim=0))
+    )
+    return first, second

@@ -26,6 +26,7 @@ from memnb import (
     probability_flow,
     score_flow,
 )
+from memnb.minnorm.counting import exact_flows, pair_fractions
 
 examples = settings(deadline=None, max_examples=60, derandomize=True)
 cases = {
@@ -488,13 +489,7 @@ def test_nearest_sums_are_the_same_in_one_piece_and_in_many(monkeypatch):
 def test_pairs_of_classes_have_the_counts_of_both_flows():
     data = orthogonal_set(6, 8, seed=1)
     h = RampDenoiser(data, 0.25)
-
-    def score(y):
-        return score_flow(y, h, math.inf)
-
-    def prob(y):
-        return probability_flow(y, h, 1.0, 0.0)
-
+    score, prob = exact_flows(h)
     table = count_endpoint_pairs(score, prob, data, 1000, seed=3, chunk=300)
     options = {"seed": 3, "chunk": 300}
     assert table.sum(dim=1).tolist() == [*count_endpoints(score, data, 1000, **options).values()]
@@ -502,7 +497,10 @@ def test_pairs_of_classes_have_the_counts_of_both_flows():
     # Independently, start by start; and what probability flow memorizes score flow does.
     y = gaussian_starts(1000, 8, seed=3)
     whole = count_endpoint_pairs(score, prob, data, 1000, seed=3)
-    a, b = classify(score(y), data).labels, classify(prob(y), data).labels
+    first = classify(score_flow(y, h, math.inf), data)
+    second = classify(probability_flow(y, h, 0.7, 0.0), data)
+    a, b = first.labels, second.labels
     for i, j in product(range(5), repeat=2):
         assert whole[i, j] == ((a == i) & (b == j)).sum()
+    assert pair_fractions(whole) == (first.fractions(), second.fractions())
     assert table[1, 0] == table[0, 1] == 0 < min(table[0, 0], table[0, 2], table[1, 2])
