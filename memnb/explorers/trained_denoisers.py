@@ -1,5 +1,6 @@
 r"""Chapter 4: explorers of committed results, and a network that is trained live."""
 
+import plotly.graph_objects as go
 import torch
 
 from memnb.explorers.base import Axis, Explorer
@@ -19,18 +20,18 @@ __all__ = ["EXPLORERS", "Retrain", "ends"]
 DIMENSIONS = (5, 10)
 
 
-def _missing(d, method, N, S):
-    """Why there is no run, or nothing."""
-    if N > d + 1:
-        return f"N = {N} points do not fit into d = {d}."
+def _available(d: int, method: str, N: int, S: int) -> tuple[int | None, str]:
+    """Number of noise levels to show, at most S, and why it is not S; None if N does not fit."""
+    if N > d + 1 or N not in run_of(load_flows(d, method)[1]).counts:
+        return None, f"N = {N} was not trained in d = {d}."
     if S == 150 and (d, method) != (10, "lagrangian"):
-        return "S = 150 networks were trained for the Augmented Lagrangian and d = 10 only."
-    if N not in run_of(load_flows(d, method, S)[1]).counts:
-        return f"N = {N} was not trained with S = {S} in d = {d}."
-    return ""
+        return 30, "S = 30 is shown: 150 levels were trained for lagrangian and d = 10 only."
+    if S == 150 and N not in run_of(load_flows(d, method, S)[1]).counts:
+        return 30, f"S = 30 is shown: 150 levels were not trained for N = {N}."
+    return S, ""
 
 
-def ends():
+def ends() -> Explorer:
     """Endpoint classes of trained and exact denoisers, from committed results.
 
     Returns
@@ -40,9 +41,11 @@ def ends():
         ``norm``.
     """
 
-    def frame(method, flow, N, d, S, threshold, norm):
-        why = _missing(d, method, N, S)
-        if why:
+    def frame(
+        method: str, flow: str, N: int, d: int, S: int, threshold: float, norm: str
+    ) -> go.Figure:
+        S, why = _available(d, method, N, S)
+        if S is None:
             blank = dict.fromkeys(CLASSES, (0.0, 0.0))
             return with_note(bars.comparison_figure({"trained": blank, "exact": blank}), why)
         data, trained, exact = kept_ends(d, method, N, S)
@@ -51,7 +54,10 @@ def ends():
             name: classify(end[flow], data, threshold, norm).fractions()
             for name, end in (("trained", trained), (beside, exact))
         }
-        return bars.comparison_figure(shares)
+        figure = bars.comparison_figure(shares)
+        if why:  # above the bars, not over them
+            with_note(figure, why).layout.annotations[-1].update(y=0.98, font={"size": 13})
+        return figure
 
     axes = (
         Axis("method", "training method", tuple(METHODS), "lagrangian"),
@@ -77,7 +83,6 @@ class Retrain:
     def widget(self):
         """Sliders, button, progress bar and figure."""
         import ipywidgets
-        import plotly.graph_objects as go
 
         controls = {
             "N": ipywidgets.IntSlider(5, 2, 11, description="points N"),

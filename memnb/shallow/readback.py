@@ -23,6 +23,7 @@ __all__ = [
     "load_flows",
     "load_networks",
     "load_run",
+    "overview",
     "run_of",
 ]
 
@@ -88,3 +89,10 @@ def ends(d: int, method: str, N: int, S: int = 30) -> tuple[TrainingSet, Arrays,
     names = ("score", "probability", "paused")
     trained = {flow: arrays[f"{flow}_{N}_every{every}"].double() for flow in names}
     return orthogonal_set(N, d), trained, exact_endpoints(run, N, trained["paused"])
+
+
+def overview() -> dict[str, dict[str, Any]]:
+    """Provenance of all kept runs of the chapter but for the times of benchmarks, by name."""
+    folder = results.where(f"{CHAPTER}/x")[0].parent
+    names = sorted(path.stem for path in folder.glob("*.json"))
+    return {name: load_run(name)[1] for name in names if not name.startswith("speed-")}

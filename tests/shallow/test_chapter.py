@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import memnb
+from memnb.explorers import trained_denoisers
 from memnb.minnorm.stability import subsets
 from memnb.shallow import METHODS, ends, readback, runs, sums
 from memnb.shallow.ends import Difference
@@ -52,6 +53,23 @@ def test_from_which_n_on_probability_flow_memorizes_more_depends_on_the_threshol
 def test_a_fall_is_measured_in_standard_errors():
     by_n = {3: {"training": (0.8, 0.03)}, 5: {"training": (0.1, 0.5)}, 8: {"training": (0.6, 0.04)}}
     assert math.isclose(ends.fall(by_n), 4.0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_number_of_levels_shows_bars(method):
+    """Where 150 levels were not trained, the explorer shows those of 30 and says so."""
+    explorer = trained_denoisers.ends()
+    for N in (3, 5, 8, 11):
+        thirty, many = (explorer.figure(method=method, N=N, S=S) for S in (30, 150))
+        height = [sum(sum(trace.y) for trace in figure.data) for figure in (thirty, many)]
+        assert height[0] == pytest.approx(2) == height[1]
+        notes = " ".join(a.text for a in many.layout.annotations)
+        trained = method == "lagrangian" and N < 11
+        assert ("S = 30 is shown" in notes) is not trained
+        if not trained:
+            assert [list(t.y) for t in thirty.data] == [list(t.y) for t in many.data]
+    empty = explorer.figure(method=method, N=8, d=5)
+    assert "N = 8 was not trained in d = 5" in empty.layout.annotations[-1].text
 
 
 def test_totals_count_every_end_once():
@@ -153,3 +171,10 @@ def test_the_best_linear_denoiser_is_that_of_the_normal_equations():
     for sigma, residual in zip(study.sigma, study.best_linear(), strict=True):
         expected = (variance * sigma**2 / (variance + sigma**2)).mean().sqrt() / sigma
         assert math.isclose(float(residual), float(expected), rel_tol=0.02)
+
+
+def test_the_overview_has_every_kept_run_and_no_benchmark():
+    records = readback.overview()
+    assert {"decay-d10", "sweep-d10", "stability-d30", "flows-d10-adam"} <= set(records)
+    assert not [name for name in records if name.startswith("speed")]
+    assert {r["parameters"]["streams"] for r in records.values()} <= {"named", "shared"}
