@@ -1,4 +1,4 @@
-r"""A convex program that certifies the cost of a minimum-norm denoiser in the plane.
+r"""Chapters 1 and 3: a convex program that certifies the cost of a denoiser in the plane.
 
 With *all* gates :math:`[w^\top y - \tau]_+` of a dense dictionary of unit directions w and
 thresholds :math:`\tau` at hand, the cheapest network that fits the balls needs no training. Its
@@ -39,11 +39,11 @@ import math
 import warnings
 
 import numpy as np
-import torch
 
 from memnb.validation import check_integer, check_real
 
 from .data import TrainingSet
+from .planar import normalized
 
 __all__ = ["certified_cost"]
 
@@ -51,20 +51,20 @@ TOLERANCE = 1e-6  # |residual|; interior-point solvers fail on exact equalities 
 GAP = 1e-3  # largest relative gap between the solver's cost and the proven bound
 
 
-def _angles(training_set, n_directions):
+def _angles(x: np.ndarray, n_directions: int) -> np.ndarray:
     """A grid on the half-circle, and the directions of the edges and of their normals."""
-    x = training_set.points
-    first, second = torch.combinations(torch.arange(len(x))).T
-    edges = (x[first] - x[second]).cpu().double()
-    along = torch.atan2(edges[:, 1], edges[:, 0])
-    extra = torch.cat([along, along + math.pi / 2]) % math.pi
-    grid = torch.arange(n_directions, dtype=torch.float64) * math.pi / n_directions
+    first, second = np.triu_indices(len(x), 1)
+    edges = x[first] - x[second]
+    along = np.arctan2(edges[:, 1], edges[:, 0])
+    extra = np.concatenate([along, along + math.pi / 2]) % math.pi
     # Opposite gates are equal up to a linear function, which is free, so half a circle will do.
-    angles = torch.cat([grid, extra]).sort().values
-    return angles[torch.cat([torch.ones(1, dtype=torch.bool), angles.diff() > 1e-9])]
+    angles = np.sort(np.concatenate([np.arange(n_directions) * math.pi / n_directions, extra]))
+    return angles[np.concatenate([[True], np.diff(angles) > 1e-9])]
 
 
-def _dual_bound(multipliers, gates, y, target):
+def _dual_bound(
+    multipliers: np.ndarray, gates: np.ndarray, y: np.ndarray, target: np.ndarray
+) -> float:
     """A lower bound of the cost that holds for any multipliers: they are made feasible first."""
     free = np.linalg.qr(np.column_stack([y, np.ones(len(y))]))[0]
     m = multipliers - free @ (free.T @ multipliers)  # V and c are free
@@ -72,7 +72,9 @@ def _dual_bound(multipliers, gates, y, target):
     return float((m * target).sum() - TOLERANCE * np.abs(m).sum())
 
 
-def certified_cost(training_set: TrainingSet, rho, n_directions=16, n_biases=24):
+def certified_cost(
+    training_set: TrainingSet, rho: float, n_directions: int = 16, n_biases: int = 24
+) -> float:
     r"""Least cost of a shallow ReLU network that maps balls in the plane to their centers.
 
     The balls are sampled at their centers and at their extreme points in every direction of the
@@ -94,24 +96,25 @@ def certified_cost(training_set: TrainingSet, rho, n_directions=16, n_biases=24)
     -------
     float
         A proven lower bound of the cost of every network of the dictionary with residuals of at
-        most 1e-6, within a relative 1e-3 of the least cost that the solver found.
+        most 1e-6 of the size of the training set (rounded to a power of two), within a relative
+        1e-3 of the least cost that the solver found.
 
     Raises
     ------
-    ValueError
-        If the points are not in the plane.
+    TypeError, ValueError
+        If the points are not in the plane, or two balls touch.
     RuntimeError
-        If the solver's cost and the bound are further apart than that.
+        If the solver fails, or its cost and the bound are further apart than that.
     """
     import cvxpy
 
     if training_set.dim != 2:
         raise ValueError(f"training_set must have d = 2, got {training_set.dim}")
-    rho = check_real("rho", rho, 0, open_low=True)
+    rho = check_real("rho", rho, 0, math.inf, open_low=True, open_high=True)
     check_integer("n_directions", n_directions, 1)
     check_integer("n_biases", n_biases, 2)
-    x = training_set.points.cpu().double().numpy()
-    angles = _angles(training_set, n_directions).numpy()
+    x, rho, _, _ = normalized(training_set.points, rho)
+    angles = _angles(x, n_directions)
     w = np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
     offsets = rho * np.concatenate([np.zeros((1, 2)), w, -w])
@@ -136,7 +139,10 @@ def certified_cost(training_set: TrainingSet, rho, n_directions=16, n_biases=24)
     gap = {"tol_gap_abs": 1e-7, "tol_gap_rel": 1e-7, "tol_feas": 1e-7}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Solution may be inaccurate")  # judged by the bound
-        problem.solve(solver=cvxpy.CLARABEL, **gap)
+        try:
+            problem.solve(solver=cvxpy.CLARABEL, **gap)
+        except cvxpy.error.SolverError as error:
+            raise RuntimeError(f"the solver failed: {error}") from error
     if problem.status not in (cvxpy.OPTIMAL, cvxpy.OPTIMAL_INACCURATE):
         raise RuntimeError(f"the solver stopped with status {problem.status!r}")
     above, below = (constraint.dual_value for constraint in constraints)

@@ -1,4 +1,4 @@
-r"""The cheapest denoiser of any points in the plane, by convex programming.
+r"""Chapter 3: the cheapest denoiser of any points in the plane, by convex programming.
 
 Closed forms exist for few training sets only. For any other set in the plane whose balls
 :math:`B(x_n, \rho)` do not touch, the minimum-norm denoiser is the solution of a small convex
@@ -45,7 +45,43 @@ from .denoisers import ReLUNetwork
 __all__ = ["minimum_norm_planar"]
 
 
-def _directions(x, rho, n_directions):
+def normalized(points: torch.Tensor, rho: float) -> tuple[np.ndarray, float, np.ndarray, float]:
+    r"""Points moved to the origin and scaled to size one, and the radius that belongs to them.
+
+    The cost of a network does not depend on origin and unit; the solver's tolerances do. The scale
+    is a power of two, so that it rounds nothing.
+
+    Parameters
+    ----------
+    points : Tensor, shape (N, d)
+    rho : float
+        Ball radius.
+
+    Returns
+    -------
+    x : ndarray of float64, shape (N, d)
+    rho : float
+    center : ndarray, shape (d,)
+    scale : float
+        The points are ``center + scale * x``.
+
+    Raises
+    ------
+    ValueError
+        If two balls touch.
+    """
+    exact = points.detach().cpu().double()
+    center = exact.mean(dim=0)
+    least = float(torch.pdist(exact - center).min())
+    if least <= 2 * rho:
+        raise ValueError(
+            f"rho must be below half the least distance of two points, {least / 2:g}, got {rho:g}"
+        )
+    scale = 2.0 ** round(math.log2(float((exact - center).norm(dim=1).max())))
+    return ((exact - center) / scale).numpy(), rho / scale, center.numpy(), scale
+
+
+def _directions(x: np.ndarray, rho: float, n_directions: int) -> np.ndarray:
     """Angles on the half-circle: a grid, edges, their normals, and where a gap of balls closes."""
     angles = [np.arange(n_directions) * math.pi / n_directions]
     for n in range(len(x)):
@@ -57,7 +93,7 @@ def _directions(x, rho, n_directions):
     return np.unique(np.concatenate(angles).round(12))
 
 
-def _gates(x, rho, angles):
+def _gates(x: np.ndarray, rho: float, angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Unit directions (G, 2) and thresholds (G,) of the lines that graze two balls or more."""
     w, tau = [], []
     for angle in angles:
@@ -71,7 +107,7 @@ def _gates(x, rho, angles):
     return np.array(w).reshape(-1, 2), np.array(tau)
 
 
-def _polish(x, w, tau, weights):
+def _polish(x: np.ndarray, w: np.ndarray, tau: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The smallest change of the weights (G + 3, 2) that makes them fit the balls to rounding."""
     rows, target = [], []
     for point in x:
@@ -83,7 +119,7 @@ def _polish(x, w, tau, weights):
     return weights + np.linalg.lstsq(rows, target - rows @ weights, rcond=None)[0]
 
 
-def minimum_norm_planar(points, rho, n_directions=180) -> ReLUNetwork:
+def minimum_norm_planar(points: torch.Tensor, rho: float, n_directions: int = 180) -> ReLUNetwork:
     r"""The cheapest shallow ReLU network that maps balls in the plane to their centers.
 
     Parameters
@@ -99,13 +135,16 @@ def minimum_norm_planar(points, rho, n_directions=180) -> ReLUNetwork:
     Returns
     -------
     ReLUNetwork
-        Constant on each ball, to rounding. Units that are not needed are left out.
+        Constant on each ball, to rounding, in the dtype of the points. Units that are not needed
+        are left out.
 
     Raises
     ------
     ValueError
         If the points are not in the plane, the balls touch, or no line separates some ball from
         the others, so that no network of finitely many units fits.
+    RuntimeError
+        If the solver fails.
 
     Examples
     --------
@@ -115,21 +154,17 @@ def minimum_norm_planar(points, rho, n_directions=180) -> ReLUNetwork:
     """
     import cvxpy
 
-    check_points("points", points, 2)
-    rho = check_real("rho", rho, 0, open_low=True)
+    points = check_points("points", points, 2)
+    rho = check_real("rho", rho, 0, math.inf, open_low=True, open_high=True)
     check_integer("n_directions", n_directions, 1)
-    if points.ndim != 2 or len(points) < 2 or not torch.isfinite(points).all():
-        raise ValueError(f"points must be finite of shape (N, 2), N >= 2, got {points.tolist()}")
-    x = points.detach().cpu().double().numpy()
-    distances = torch.pdist(points.detach().cpu().double())
-    if distances.min() <= 2 * rho:
-        raise ValueError(
-            f"rho must be below half the least distance of two points, {distances.min() / 2:g}, "
-            f"got {rho:g}"
-        )
+    if points.ndim != 2 or len(points) < 2:
+        raise ValueError(f"points must have shape (N, 2) with N >= 2, got {tuple(points.shape)}")
+    x, rho, center, scale = normalized(points, rho)
     w, tau = _gates(x, rho, _directions(x, rho, n_directions))
     if not len(tau):
-        raise ValueError(f"no network fits: at rho = {rho:g} no line passes between the balls")
+        raise ValueError(
+            f"no network fits: at rho = {rho * scale:g} no line passes between the balls"
+        )
 
     a = cvxpy.Variable((len(tau), 2))
     v, c = cvxpy.Variable((2, 2)), cvxpy.Variable(2)
@@ -138,9 +173,14 @@ def minimum_norm_planar(points, rho, n_directions=180) -> ReLUNetwork:
         on = (w @ point > tau).astype(float)
         constraints += [v + a.T @ (on[:, None] * w) == 0, c - a.T @ (on * tau) == point]
     problem = cvxpy.Problem(cvxpy.Minimize(cvxpy.sum(cvxpy.norm(a, axis=1))), constraints)
-    problem.solve(solver=cvxpy.CLARABEL)
+    try:
+        problem.solve(solver=cvxpy.CLARABEL)
+    except cvxpy.error.SolverError as error:
+        raise RuntimeError(f"the solver failed: {error}") from error
     if problem.status in (cvxpy.INFEASIBLE, cvxpy.INFEASIBLE_INACCURATE):
-        raise ValueError(f"no network fits: at rho = {rho:g} too few lines pass between the balls")
+        raise ValueError(
+            f"no network fits: at rho = {rho * scale:g} too few lines pass between the balls"
+        )
     if problem.status != cvxpy.OPTIMAL:
         raise RuntimeError(f"the solver stopped with status {problem.status!r}")
 
@@ -149,6 +189,8 @@ def minimum_norm_planar(points, rho, n_directions=180) -> ReLUNetwork:
     weights = _polish(x, w[keep], tau[keep], np.vstack([a.value[keep], v.value.T, c.value]))
     a, v, c = weights[:-3], weights[-3:-1].T, weights[-1]
     root = np.sqrt(np.linalg.norm(a, axis=1))[:, None]
-    units = {"W": root * w[keep], "b": -root[:, 0] * tau[keep], "A": (a / root).T, "V": v, "c": c}
+    w, tau = w[keep], scale * tau[keep] + w[keep] @ center
+    c = center + scale * c - v @ center
+    units = {"W": root * w, "b": -root[:, 0] * tau, "A": (a / root).T, "V": v, "c": c}
     as_tensor = {name: torch.as_tensor(np.ascontiguousarray(m)) for name, m in units.items()}
     return ReLUNetwork(**{name: tensor.to(points) for name, tensor in as_tensor.items()})

@@ -87,3 +87,21 @@ def test_bad_input():
         certified_cost(memnb.orthogonal_set(3, 3), 0.1)
     with pytest.raises(ValueError, match="rho"):
         certified_cost(memnb.orthogonal_set(3, 2), 0.0)
+    for rho in (0.5, 0.6):
+        with pytest.raises(ValueError, match=r"rho must be below half the least .*0\.5"):
+            certified_cost(memnb.orthogonal_set(3, 2), rho)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e8])
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_scale_and_offset_change_nothing(scale, offset, dtype):
+    if dtype == torch.float32:
+        offset = min(offset, 10.0)  # float32 does not hold the points farther out
+    data = memnb.orthogonal_set(3, 2, (1.0, 0.7))
+    shift = torch.full((2,), scale * offset, dtype=torch.float64)
+    moved = memnb.TrainingSet(
+        scale * data.points + shift, shift, data.directions,
+        scale * data.lengths, scale * data.low, scale * data.high, "moved",
+    ).to(dtype=dtype)  # fmt: skip
+    assert certified_cost(moved, 0.1 * scale, 8, 12) == pytest.approx(5.3, abs=2e-3)

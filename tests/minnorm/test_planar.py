@@ -65,6 +65,28 @@ def test_cost_does_not_depend_on_rotation_translation_or_scale():
     assert memnb.minimum_norm_planar(moved, 0.36, 720).cost() == pytest.approx(cost, rel=1e-4)
 
 
+@pytest.mark.parametrize("scale", [1e-8, 1e-3, 1.0, 1e8])
+@pytest.mark.parametrize("offset", [0.0, 1e4, 1e6])
+def test_scale_and_offset_change_nothing(scale, offset):
+    """x -> s x + t carries the network along; what is left is the precision of t + s x."""
+    data = memnb.orthogonal_set(3, 2)
+    shift = scale * offset
+    points = (scale * data.points + shift).tolist()
+    net = memnb.minimum_norm_planar(points, 0.1 * scale, 60)
+    assert net.cost() == pytest.approx(5.0, abs=1e-5)
+    y = memnb.gaussian_starts(200, 2, seed=0)
+    moved = (net(scale * y + shift) - shift) / scale
+    expected = memnb.RampDenoiser(data, 0.1)(y)
+    torch.testing.assert_close(moved, expected, rtol=0, atol=1e-4 + 1e-14 * offset)
+
+
+def test_single_precision():
+    data = memnb.orthogonal_set(3, 2)
+    net = memnb.minimum_norm_planar(data.points.float() * 1e3, 100.0, 60)
+    assert net.W.dtype == torch.float32
+    assert net.cost() == pytest.approx(5.0, abs=1e-4)
+
+
 def test_the_triangle_formula_is_optimal_up_to_rho_star_and_not_beyond():
     """rho* = (12 + 3 sqrt 3) / 26 R: equal costs below, a cheaper network above, none from 3/4."""
     limit = (12 + 3 * math.sqrt(3)) / 26
@@ -93,6 +115,7 @@ def test_an_acute_pair_is_cheaper_than_its_ramps_would_be_to_correct():
         (torch.zeros(3, 3).double(), 0.1, r"points must have shape \(..., 2\)"),
         (torch.zeros(1, 2).double(), 0.1, "N >= 2"),
         (torch.tensor([[0, 0], [1, math.nan]]).double(), 0.1, "points must be finite"),
+        ([[0, 0], [1, 0]], math.inf, "rho must be in"),
         (torch.tensor([[0, 0], [1, 0]]).double(), 0.5, "rho must be below half the least distance"),
         (torch.tensor([[0, 0], [1, 0]]).double(), 0.0, "rho must be in"),
     ],
