@@ -1,283 +1,271 @@
-r"""The long runs of the chapter on the U-Net transition: ``python -m memnb.unet RUN``.
+r"""Chapter 6: the long runs of the U-Net transition, ``python -m memnb.unet RUN``.
 
 A RUN is one of those in :mod:`memnb.unet.runs`, whose networks are trained, or ``metric``, which
 trains nothing and measures what networks on synthetic images have generated.
 
-Each network is trained in turn and kept under ``--workdir`` when it is done, so a run that was
-stopped goes on where it was; one that is killed loses a minute or two. At the end (with
-``--partial``: now) the run is written to ``results/06-unet-transition/``. What a network generates
-is kept, and for some its weights; what is trained on is not, because a seed brings it back.
+Each network is kept under ``--workdir`` when it is done, so a run that was stopped goes on where it
+was; one that is killed loses a minute or two. At the end (with ``--partial``: now) the run is
+written to ``results/06-unet-transition/``, unless it is there already as it is.
 
-A network that is kept there already is not trained again, on whichever device it was trained, as
-long as its configuration is the same; ``--again`` trains all of them anew. The record of a run says
-for each network where and when it was trained, and how its configuration differs from the others'.
+A network that is kept there is not trained again, on whichever device it was trained, as long as
+its configuration is the same. ``--again`` trains anew what ``--max-n`` and ``--max-seed`` select,
+and all others stay; what is kept of a network is replaced when the new one is whole.
 """
 
 import argparse
-import hashlib
+import os
+import signal
+import sys
 import time
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
+from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from memnb import results
-from memnb.streams import stream
+from memnb.validation import check_device
 
-from . import runs as networks
-from .images import synthetic_images
-from .resampling import Originals, resample
-from .training import TrainingConfig, train
+from . import keeping, metric
+from .plan import missing, plan, selection
+from .runs import CHAPTER, RUNS, Network
+from .training import train
 
-__all__ = [
-    "CHAPTER",
-    "GENERATORS",
-    "MEASURED",
-    "RULES",
-    "main",
-    "metric_rows",
-    "originals",
-    "run_job",
-]
-
-CHAPTER = "06-unet-transition"
-MEASURED = ("synthetic", "protocol", "author", "paper", "float32", "rate")  # by the metric
-KEEP_WEIGHTS = ("n1500-a-s0",)  # of digits: a third of a megabyte each, in float16
-PACKAGES = ("diffusers", "scikit-learn")  # whose versions a record names beside torch's
-
-# How many images a draw has, and how the integrals are done
-RULES = {
-    "10 training, 100 original": (100, "exact"),
-    "10 training, 10 original": (10, "exact"),
-    "10 and 100, sum over 16 points": (100, "grid"),
-}
-GENERATORS = ("network", "perfect", "copier")
-N_SIMULATIONS = 60
-N_POOL = 10_000
+__all__ = ["main"]
 
 
-def run_job(job, workdir, device="cpu", again=False):
-    """Train one network and generate with it, or read what an earlier call found.
-
-    Parameters
-    ----------
-    job : Job
-    workdir : path
-        Where networks are kept, and checkpoints while they are trained.
-    device : str
-        What it is trained on, if it is.
-    again : bool
-        Train it also if it is there. A network of another configuration is trained in any case.
-
-    Returns
-    -------
-    dict
-        ``arrays``, and ``about``: ``device``, ``date`` and ``seconds``, which count from the start
-        or, if the training was stopped and went on, from when it last went on. Of the networks in
-        ``KEEP_WEIGHTS`` the arrays hold the weights, flat and in float16.
-    """
-    folder = Path(workdir) / job.run
-    done = folder / f"{job.key}.pt"
-    found = None if again else _finished(job, folder)
-    if found is not None:
-        return found
-    folder.mkdir(parents=True, exist_ok=True)
-    config = replace(networks.config_of(job), device=device)
-    began = time.monotonic()
-    checkpoint = folder / f"{job.key}.checkpoint"
-    every = 20 if config.size == "paper" else 500  # a minute or two on a CPU core
-    net, losses = train(networks.training_images(job), config, checkpoint=checkpoint, every=every)
-    arrays = {"loss": losses.float(), **networks.generate(job, net, config)}
-    if job.run == "digits" and job.key in KEEP_WEIGHTS:
-        arrays["weights"] = torch.cat([v.flatten() for v in net.state_dict().values()]).half().cpu()
-    about = {
-        "device": _device_name(device),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "seconds": round(time.monotonic() - began, 1),
-    }
-    fresh = folder / f"{job.key}.tmp"
-    torch.save({"arrays": arrays, "about": about, "training": _settings(job)}, fresh)
-    fresh.replace(done)
-    checkpoint.unlink()
-    return torch.load(done, weights_only=True)
+class _Ended(BaseException):
+    """The process was asked to end (SIGTERM)."""
 
 
-def _finished(job, folder):
-    """What a network of this configuration made, if it is in the folder."""
-    path = folder / f"{job.key}.pt"
-    found = torch.load(path, weights_only=True) if path.is_file() else {}
-    return found if found.get("training") == _settings(job) else None
+@contextmanager
+def _until_asked_to_end() -> Iterator[None]:
+    def end(number, frame):
+        raise _Ended
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
-def _device_name(device):
+def device_name(device: str) -> str:
+    """The kind of a device, for the record."""
     return results.cpu() if device == "cpu" else torch.cuda.get_device_name(torch.device(device))
 
 
-def _settings(job):
-    """The configuration of a job, ready for JSON, without the device."""
-    return {k: v for k, v in asdict(networks.config_of(job)).items() if k != "device"}
-
-
-def _kept(run):
-    """The networks of a run that are kept with the configuration they have now, by key."""
-    if not all(path.is_file() for path in results.where(f"{CHAPTER}/{run}")):
-        return {}
-    arrays, record = results.load(f"{CHAPTER}/{run}")
-    common, found = record["parameters"]["training"], {}
-    about = record["parameters"].get("networks", {})
-    for job in (job for job in networks.RUNS[run] if job.key in about):
-        entry = dict(about[job.key])
-        if common | entry.pop("training") == _settings(job):
-            start = f"{job.key}-"
-            own = {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
-            found[job.key] = {"arrays": own, "about": entry}
-    return found
-
-
-def originals(image_size):
-    """Draws of synthetic original images for each of ``RULES``, from a pool of 10,000."""
-    pool = synthetic_images(N_POOL, image_size, 0, purpose="pool of originals")
-    shared = {count: Originals(pool, N_SIMULATIONS, count) for count in (10, 100)}
-    return [(shared[count], rule) for count, rule in RULES.values()]
-
-
-def metric_rows(job, generated, drawn):
-    r"""P(Δ > 0) and the distances for a job's network and for two generators that are known.
-
-    The *perfect* generator draws new images from the true law, the *copier* returns training
-    images.
+def train_network(
+    run: str, network: Network, workdir: Path, device: str = "cpu", parent: int | None = None
+) -> None:
+    """Train one network, generate with it, and keep both in the working folder.
 
     Parameters
     ----------
-    job : Job
-    generated : Tensor, shape (m, 1, S, S)
-        What the network generated.
-    drawn : list
-        As :func:`originals` returns it.
+    run : str
+        Name of the run.
+    network : Network
+    workdir : path
+        Where networks are kept, and checkpoints while they are trained.
+    device : str
+        What it is trained on.
+    parent : int, optional
+        The process that this one works for: it ends with it, and leaves interrupts to it.
+
+    Raises
+    ------
+    ValueError
+        If its checkpoint is not one, or one of another configuration.
+    """
+    torch.set_num_threads(1)
+    if parent is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def with_parent(step: int, total: int) -> None:
+        if parent is not None and os.getppid() != parent:
+            os._exit(1)
+
+    config = replace(network.config(), device=device)
+    done = keeping.finished_path(run, network, workdir)
+    done.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint = done.with_suffix(".checkpoint")
+    every = 20 if config.size == "paper" else 500  # a minute or two on a CPU core
+    began = time.monotonic()
+    net, losses = train(
+        network.images(), config, checkpoint=checkpoint, every=every, progress=parent is None,
+        on_step=with_parent,
+    )  # fmt: skip
+    arrays = {"loss": losses.float(), **network.generate(net, config)}
+    seconds = time.monotonic() - began
+    keeping.write(run, network, workdir, arrays, device_name(device), seconds)
+    checkpoint.unlink()
+
+
+def _each(do: Callable, calls: Sequence[tuple], jobs: int, title: str) -> list[Any]:
+    """Call a function for each tuple of arguments, in so many processes; what it returns."""
+    bar = {"total": len(calls), "desc": title, "unit": "net"}
+    if jobs == 1 or len(calls) < 2:
+        return [do(*call) for call in tqdm(calls, **bar)]
+    workers = Parallel(jobs, return_as="generator", batch_size=1, pre_dispatch=jobs)
+    return list(tqdm(workers(delayed(do)(*call) for call in calls), **bar))
+
+
+def _train_run(options: argparse.Namespace) -> str:
+    """Train what the plan says, and write the run; returns what was done."""
+    run, workdir = options.run, options.workdir
+    networks = RUNS[run]
+    stored, others = keeping.read_stored(run)
+    selected = {n.key for n in selection(networks, options.max_n, options.max_seed)}
+    anew = selected if options.again and not options.partial else set()
+    finished = {
+        n.key for n in networks if n.key not in anew and keeping.finished(run, n, workdir)
+    }  # fmt: skip
+    steps = plan(
+        networks, stored, finished, selected, again=options.again, partial=options.partial
+    )  # fmt: skip
+    left_out = missing(networks, steps)
+    lost = [key for key in others if key in left_out]
+    if lost:
+        raise ValueError(
+            f"the results keep {', '.join(lost)} with another configuration, and would lose them: "
+            f"train them too, or remove results/{CHAPTER}/{run}.npz and .json first"
+        )
+    calls = [(run, s.network, workdir, options.device) for s in steps if s.source == "train"]
+    if options.jobs > 1 and len(calls) > 1:
+        calls = [(*call, os.getpid()) for call in calls]
+    _each(train_network, calls, options.jobs, run)
+    kept = {
+        s.network.key: stored[s.network.key]
+        if s.source == "stored"
+        else keeping.finished(run, s.network, workdir)
+        for s in steps
+    }
+    written = keeping.write_run(run, kept, left_out)
+    told = f"{len(calls)} networks trained, {len(steps) - len(calls)} taken as they were"
+    return f"{told}; {'results written' if written else 'results unchanged'}"
+
+
+@cache
+def _originals(image_size: int) -> list:
+    return metric.originals(image_size)
+
+
+def _measure(network: Network, images: torch.Tensor) -> tuple[torch.Tensor, float]:
+    torch.set_num_threads(1)
+    began = time.monotonic()
+    rows = metric.rows(network, images.float(), _originals(images.shape[-1]))
+    return rows, time.monotonic() - began
+
+
+def _metric_run(options: argparse.Namespace) -> str:
+    """Measure what all kept networks on synthetic images generated; returns what was done."""
+    names, calls = [], []
+    for run in metric.MEASURED:
+        stored, _ = keeping.read_stored(run)
+        for network in (n for n in RUNS[run] if n.key in stored):
+            names.append(f"{run}-{network.key}")
+            calls.append((network, stored[network.key]["arrays"]["images"]))
+    if not calls:
+        raise ValueError("no run that is measured has results")
+    measured = _each(_measure, calls, options.jobs, "metric")
+    arrays = {name: rows for name, (rows, _) in zip(names, measured, strict=True)}
+    parameters = {"n_simulations": metric.N_SIMULATIONS, "n_pool": metric.N_POOL}
+    written = keeping.write_metric(arrays, parameters, sum(seconds for _, seconds in measured))
+    return f"{len(calls)} networks; {'results written' if written else 'results unchanged'}"
+
+
+def _at_least(low: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < low:
+            raise argparse.ArgumentTypeError(f"must be an integer of at least {low}, got {text!r}")
+        return int(text)
+
+    return number
+
+
+def _device(text: str) -> str:
+    try:
+        return check_device("device", text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m memnb.unet", description="The long runs of chapter 6."
+    )
+    parser.add_argument("run", choices=(*RUNS, "metric"))
+    parser.add_argument(
+        "--workdir",
+        type=Path,
+        default=Path("_build/unet"),
+        metavar="DIR",
+        help="where networks are kept while a run lasts (default _build/unet)",
+    )
+    parser.add_argument("--device", type=_device, default="cpu", help="cpu (default), cuda, cuda:0")
+    parser.add_argument(
+        "--jobs",
+        type=_at_least(1),
+        default=1,
+        metavar="N",
+        help="networks at a time, each in a process of one thread (default 1)",
+    )
+    parser.add_argument("--partial", action="store_true", help="write what there is, train no more")
+    parser.add_argument(
+        "--max-n", type=_at_least(1), metavar="N", help="train no networks of larger training sets"
+    )
+    parser.add_argument(
+        "--max-seed", type=_at_least(0), metavar="S", help="train no networks of higher seeds"
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="train also what is kept already; all others stay"
+    )
+    return parser  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do one of the runs.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the process if not given.
 
     Returns
     -------
-    Tensor of float64, shape (3, 3, 4)
-        In the order of ``GENERATORS``, then of ``RULES``: the share of draws with
-        :math:`\Delta > 0`, and the means of :math:`E_{TG}`, :math:`E_{OG}` and :math:`\Delta`.
+    int
+        Exit status: 0; 1 after a failure of which one line has been printed; 130 or 143 after an
+        interrupt or a request to end.
+
+    Raises
+    ------
+    SystemExit
+        If the arguments are not understood.
     """
-    training = networks.training_images(job)
-    perfect = synthetic_images(
-        networks.N_GENERATED, training.shape[-1], job.seed, purpose="perfect generator"
-    )
-    # Drawn, because which of them a simulation takes must not depend on their order
-    generator = stream(job.seed, "copier")
-    copier = training[torch.randint(len(training), (networks.N_GENERATED,), generator=generator)]
-    rows = []
-    for images in (generated, perfect, copier):
-        for draws, rule in drawn:
-            found = resample(images, training, draws, rule=rule)
-            means = [found.mean(name)[0] for name in ("e_tg", "e_og", "delta")]
-            rows.append([found.p_positive[0], *means])
-    return torch.tensor(rows, dtype=torch.float64).reshape(3, 3, 4)
-
-
-def _metric(workdir):
-    """The run ``metric``: what :func:`metric_rows` gives, by run and key of the network."""
-    folder = workdir / "metric"
-    folder.mkdir(parents=True, exist_ok=True)
-    table, seconds = {}, 0.0
-    for run in (r for r in MEASURED if results.where(f"{CHAPTER}/{r}")[0].is_file()):
-        arrays, _ = results.load(f"{CHAPTER}/{run}")
-        there = [job for job in networks.RUNS[run] if f"{job.key}-images" in arrays]
-        drawn = originals(16 if run in networks.PAPER_SIZE else 8)
-        for job in tqdm(there, desc=f"metric of {run}", unit="net"):
-            images = arrays[f"{job.key}-images"]
-            content = images.numpy().tobytes() + repr((RULES, N_SIMULATIONS, N_POOL)).encode()
-            digest = hashlib.sha256(content).hexdigest()[:12]
-            done = folder / f"{run}-{job.key}-{digest}.pt"
-            if not done.is_file():
-                began = time.monotonic()
-                rows = metric_rows(job, images.float(), drawn)
-                found = {"rows": rows, "seconds": time.monotonic() - began}
-                torch.save(found, done.with_suffix(".tmp"))
-                done.with_suffix(".tmp").replace(done)
-            found = torch.load(done, weights_only=True)
-            table[f"{run}-{job.key}"] = found["rows"]
-            seconds += found["seconds"]
-    return table, seconds
-
-
-def main(arguments=None):
-    """Run one of the runs; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", choices=(*networks.RUNS, "metric"))
-    parser.add_argument("--workdir", type=Path, default=Path("_build/transition"))
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--partial", action="store_true", help="write what there is, train no more")
-    parser.add_argument("--max-n", type=int, default=None, help="leave out larger training sets")
-    parser.add_argument("--max-seed", type=int, default=None, help="leave out higher seeds")
-    parser.add_argument("--again", action="store_true", help="train also what is kept already")
+    parser = _parser()
     options = parser.parse_args(arguments)
-    try:
-        TrainingConfig(steps=1, device=options.device)
-    except ValueError as error:
-        parser.error(str(error))
+    chosen = (options.partial, options.again, options.max_n, options.max_seed)
+    if options.run == "metric" and (any(chosen[:2]) or chosen[2:] != (None, None)):
+        parser.error("metric trains nothing: it takes --jobs only")
     torch.set_num_threads(1)
-    if options.run == "metric":
-        arrays, seconds = _metric(options.workdir)
-        parameters = {"n_simulations": N_SIMULATIONS, "n_pool": N_POOL}
-        devices = [results.cpu()]
-    else:
-        arrays, parameters = _trained(options)
-        seconds = sum(about["seconds"] for about in parameters["networks"].values())
-        devices = sorted({about["device"] for about in parameters["networks"].values()})
-    results.save(
-        f"{CHAPTER}/{options.run}",
-        arrays,
-        command=f"python -m memnb.unet {options.run}",
-        parameters=parameters,
-        seed=0,
-        device="; ".join(devices),
-        seconds=seconds,
-        packages=PACKAGES,
-    )
+    try:
+        with _until_asked_to_end():
+            told = (_metric_run if options.run == "metric" else _train_run)(options)
+    except (ValueError, OSError, results.ResultsCorrupt) as error:
+        print(f"memnb.unet: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, _Ended) as stop:
+        told = f"stopped; the same command goes on from what is kept in {options.workdir}"
+        print(f"\nmemnb.unet: {told}", file=sys.stderr)
+        return 130 if isinstance(stop, KeyboardInterrupt) else 143
+    print(f"{options.run}: {told}")
     return 0
 
 
-def _trained(options):
-    """Train, or with ``--partial`` collect, the networks of a run: arrays and parameters."""
-    kept = {} if options.again else _kept(options.run)
-    folder = options.workdir / options.run
-    there = {job for job in networks.RUNS[options.run] if job.key in kept}
-    finished = {job for job in networks.RUNS[options.run] if _finished(job, folder) is not None}
-    there |= finished
-    n, seed = options.max_n, options.max_seed
-    wanted = {
-        job
-        for job in networks.RUNS[options.run]
-        if (n is None or job.n <= n) and (seed is None or job.seed <= seed)
-    }
-    jobs = [
-        j for j in networks.RUNS[options.run] if j in there or (j in wanted and not options.partial)
-    ]
-    if not jobs:
-        raise SystemExit(f"no network of the run {options.run!r} is in {options.workdir}")
-    arrays, about = {}, {}
-    settings = {job.key: _settings(job) for job in jobs}
-    first, *others = settings.values()
-    common = {k: v for k, v in first.items() if all(other[k] == v for other in others)}
-    for job in tqdm(jobs, desc=options.run, unit="net"):
-        if job.key in kept and job not in finished:
-            found = kept[job.key]
-        else:
-            again = options.again and job in wanted and not options.partial
-            found = run_job(job, options.workdir, options.device, again)
-        own = {k: v for k, v in settings[job.key].items() if k not in common}
-        about[job.key] = {"training": own, **found["about"]}
-        arrays |= {f"{job.key}-{name}": value for name, value in found["arrays"].items()}
-    missing = [job.key for job in networks.RUNS[options.run] if job not in jobs]
-    given = {k: v for k, v in vars(options).items() if k not in ("run", "workdir", "device")}
-    return arrays, {
-        "arguments": given, "training": common, "networks": about, "missing": missing
-    }  # fmt: skip
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

@@ -1,30 +1,33 @@
-"""What the networks of the long runs generated, as the chapter on the U-Net transition reads it.
+r"""Chapter 6: what the networks of the long runs generated, as the chapter reads it.
 
-The runs themselves are described in :mod:`memnb.unet.__main__`; their arrays are checked by
-:func:`memnb.results.load`. Nothing here trains.
+The runs themselves are described in :mod:`memnb.unet.runs`, and the metric in
+:mod:`memnb.unet.metric`; their arrays are checked by :func:`memnb.results.load`. Nothing here
+trains.
 """
 
 import math
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import torch
 
 from memnb import results
-from memnb.stats import wilson
+from memnb.stats import crossing, fraction_error
 from memnb.validation import check_choice
 
-from .__main__ import CHAPTER, GENERATORS, MEASURED, N_SIMULATIONS, RULES
-from .diffusion import make_schedule
+from .diffusion import DiffusionSchedule, make_schedule
 from .images import Digits
+from .metric import GENERATORS, MEASURED, N_SIMULATIONS, RULES
 from .network import UNet
 from .runs import (
+    CHAPTER,
     DIGITS,
     NOISE_SEEDS,
     PER_SEED,
     RUNS,
     SAMPLE_STEPS,
-    Job,
-    config_of,
+    OnDigits,
     split_of,
     start_noise,
 )
@@ -46,17 +49,17 @@ __all__ = [
 
 
 @cache
-def load(run):
+def load(run: str) -> dict[str, torch.Tensor]:
     """Arrays of a run by name: see :func:`memnb.results.load`."""
     return results.load(f"{CHAPTER}/{run}")[0]
 
 
-def record(run):
+def record(run: str) -> dict[str, Any]:
     """Parameters of a run: what its networks share and, by key, what each took and where."""
     return results.load(f"{CHAPTER}/{run}")[1]["parameters"]
 
 
-def pixel_spread(run, variant):
+def pixel_spread(run: str, variant: str) -> list[tuple[int, float, float]]:
     """How far the pixels spread that networks on synthetic images made.
 
     Parameters
@@ -69,30 +72,34 @@ def pixel_spread(run, variant):
     list of (int, float, float)
         For each n in order: n, the standard deviation of a pixel, and the share of pixels outside
         [0, 1], over all seeds.
+
+    Raises
+    ------
+    ValueError
+        If the run is none that is measured.
     """
     check_choice("run", run, MEASURED)
-    kept, rows = load(run), {}
-    for job in (job for job in RUNS[run] if job.variant == variant):
-        if f"{job.key}-images" in kept:
-            rows.setdefault(job.n, []).append(kept[f"{job.key}-images"].double())
-    found = []
-    for n, images in sorted(rows.items()):
-        x = torch.cat(images)
+    arrays, images = load(run), {}
+    for network in (network for network in RUNS[run] if network.variant == variant):
+        if f"{network.key}-images" in arrays:
+            images.setdefault(network.n, []).append(arrays[f"{network.key}-images"].double())
+    rows = []
+    for n, parts in sorted(images.items()):
+        x = torch.cat(parts)
         outside = ((x < 0) | (x > 1)).double().mean().item()
-        found.append((n, x.std().item(), outside))
-    return found
+        rows.append((n, x.std().item(), outside))
+    return rows
 
 
 @cache
-def digit_sizes(halves="a"):
+def digit_sizes(halves: str = "a") -> tuple[int, ...]:
     """The n for which a network was trained on each of these halves, in order."""
     arrays = load("digits")
-    sizes = {job.n for job in RUNS["digits"]}
 
-    def there(n):
-        return all(f"n{n}-{half}-s0-loss" in arrays for half in halves)
+    def has_all(n: int) -> bool:
+        return all(f"{OnDigits(n, half).key}-loss" in arrays for half in halves)
 
-    return tuple(sorted(filter(there, sizes)))
+    return tuple(sorted(filter(has_all, {network.n for network in RUNS["digits"]})))
 
 
 def split() -> Digits:
@@ -106,18 +113,20 @@ def noise() -> torch.Tensor:
 
 
 @cache
-def _subset(n, half):
-    return split().subset(n, int(half == "b"))
+def _training(n: int, half: str) -> torch.Tensor:
+    return OnDigits(n, half).images()
 
 
-def training_digits(n, half="a"):
+def training_digits(n: int, half: str = "a") -> torch.Tensor:
     """The digits that the network of this n and half was trained on, shape (n, 1, 8, 8)."""
     check_choice("n", n, digit_sizes(half))
-    return _subset(n, half)
+    return _training(n, half)
 
 
 @cache
-def digit_images(n, half="a", n_steps=25, noise_seed=None):
+def digit_images(
+    n: int, half: str = "a", n_steps: int = 25, noise_seed: int | None = None
+) -> torch.Tensor:
     """Digits that a network generated from the same noise as all others, by DDIM.
 
     Parameters
@@ -144,14 +153,14 @@ def digit_images(n, half="a", n_steps=25, noise_seed=None):
     check_choice("half", half, ("a", "b"))
     check_choice("n", n, digit_sizes(half))
     check_choice("n_steps", n_steps, SAMPLE_STEPS)
-    x = load("digits")[f"n{n}-{half}-s0-ddim{n_steps}"].float() / 255
+    x = load("digits")[f"{OnDigits(n, half).key}-ddim{n_steps}"].float() / 255
     if noise_seed is None:
         return x
     k = NOISE_SEEDS.index(check_choice("noise_seed", noise_seed, NOISE_SEEDS))
     return x[k * PER_SEED : (k + 1) * PER_SEED]
 
 
-def digit_network(n):
+def digit_network(n: int) -> tuple[UNet, DiffusionSchedule]:
     """A network on digits with the weights that were kept, in float16, and its schedule.
 
     Parameters
@@ -163,32 +172,39 @@ def digit_network(n):
     -------
     net : UNet
     schedule : DiffusionSchedule
+
+    Raises
+    ------
+    ValueError
+        If its weights were not kept.
     """
     arrays = load("digits")
-    kept = [int(k.split("-")[0][1:]) for k in arrays if k.endswith("-weights")]
-    check_choice("n", n, tuple(sorted(kept)))
-    config = config_of(Job("digits", n, "a", 0))
+    check_choice(
+        "n", n, tuple(sorted({w.n for w in RUNS["digits"] if f"{w.key}-weights" in arrays}))
+    )
+    network = OnDigits(n)
+    config = network.config()
     net = UNet(config.size, 8, config.seed)
-    flat = arrays[f"n{n}-a-s0-weights"].float()
-    names = list(net.state_dict())
-    parts = flat.split([net.state_dict()[name].numel() for name in names])
-    shapes = [net.state_dict()[name].shape for name in names]
-    state = {k: p.reshape(s) for k, p, s in zip(names, parts, shapes, strict=True)}
-    net.load_state_dict(state)
+    flat = arrays[f"{network.key}-weights"].float()
+    shapes = {name: value.shape for name, value in net.state_dict().items()}
+    parts = flat.split([shape.numel() for shape in shapes.values()])
+    net.load_state_dict(
+        {name: part.reshape(shapes[name]) for name, part in zip(shapes, parts, strict=True)}
+    )
     return net.eval(), make_schedule(config.schedule, config.diffusion_steps)
 
 
-def transition(run, variant, rule, generator="network"):
+def transition(run: str, variant: str, rule: str, generator: str = "network") -> dict[str, Any]:
     r"""Figure 4 of one run: P(Δ > 0) and distances against n, with errors over seeds.
 
     Parameters
     ----------
     run : str
-        One of :data:`memnb.unet.__main__.MEASURED`.
+        One of :data:`memnb.unet.metric.MEASURED`.
     variant : str
         The schedule, ``"cosine"`` or ``"paper"``; for ``"rate"`` the learning rate.
     rule : str
-        One of :data:`memnb.unet.__main__.RULES`.
+        One of :data:`memnb.unet.metric.RULES`.
     generator : {"network", "perfect", "copier"}
         Whose images.
 
@@ -200,48 +216,52 @@ def transition(run, variant, rule, generator="network"):
         the error of P is that of its draws (Wilson), which is too small: draws from one training
         set and one network are not independent. Those of the distances are then 0. ``each``: the
         same four names to tensors (seeds, n), for the seeds that have every n.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or there is no such network in the results.
     """
     check_choice("run", run, MEASURED)
     check_choice("rule", rule, tuple(RULES))
     check_choice("generator", generator, GENERATORS)
     table, rows = load("metric"), {}
-    for job in (job for job in RUNS[run] if job.variant == variant):
-        if f"{run}-{job.key}" in table:
-            row = table[f"{run}-{job.key}"]
-            picked = row[GENERATORS.index(generator), list(RULES).index(rule)]
-            rows.setdefault(job.n, {})[job.seed] = picked
+    picked = GENERATORS.index(generator), list(RULES).index(rule)
+    for network in (network for network in RUNS[run] if network.variant == variant):
+        if f"{run}-{network.key}" in table:
+            values = table[f"{run}-{network.key}"][picked]
+            rows.setdefault(network.n, {})[network.seed] = values
     sizes = sorted(rows)
     if not sizes:
         raise ValueError(f"run {run!r} and variant {variant!r} has no network in the results")
-    found = {"n": sizes, "seeds": [len(rows[n]) for n in sizes], "each": {}}
+    curves = {"n": sizes, "seeds": [len(rows[n]) for n in sizes], "each": {}}
     whole = sorted(set.intersection(*(set(row) for row in rows.values())))
     for k, name in enumerate(("p", "e_tg", "e_og", "delta")):
         values = [torch.stack(list(rows[n].values()))[:, k] for n in sizes]
         means = torch.stack([v.mean() for v in values])
         errors = torch.stack([_error(v, name) for v in values])
-        found[name] = (means, errors)
-        found["each"][name] = torch.stack(
+        curves[name] = (means, errors)
+        curves["each"][name] = torch.stack(
             [torch.stack([rows[n][seed][k] for n in sizes]) for seed in whole]
         )
-    return found
+    return curves
 
 
-def _error(values, name):
+def _error(values: torch.Tensor, name: str) -> torch.Tensor:
     if len(values) > 1:
         return values.std() / math.sqrt(len(values))
     if name != "p":
         return torch.zeros_like(values[0])
-    count = round(values.item() * N_SIMULATIONS)
-    return torch.tensor(wilson(count, N_SIMULATIONS)[1], dtype=values.dtype)
+    return torch.tensor(fraction_error(values.item(), N_SIMULATIONS), dtype=values.dtype)
 
 
-def scaled(pair):
+def scaled(pair: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """Values and errors divided by the first value, that of the smallest n."""
     values, errors = pair
     return values / values[0], errors / values[0]
 
 
-def half_point(n, values):
+def half_point(n: Sequence[int], values: torch.Tensor) -> float:
     """Where a curve has gone half of its way from its first to its last value, for the first time.
 
     Parameters
@@ -260,10 +280,5 @@ def half_point(n, values):
     >>> round(half_point([10, 100, 1000], torch.tensor([0.0, 1.0, 1.0])), 1)
     31.6
     """
-    if values[-1] == values[0]:
-        return math.nan
-    share = (values - values[0]) / (values[-1] - values[0])
-    k = int((share >= 0.5).nonzero()[0])
-    low, high = math.log(n[k - 1]), math.log(n[k])
-    part = (0.5 - share[k - 1]) / (share[k] - share[k - 1])
-    return math.exp(low + float(part) * (high - low))
+    first, last = float(values[0]), float(values[-1])
+    return math.nan if first == last else crossing(n, values.tolist(), (first + last) / 2)[0]

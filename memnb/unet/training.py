@@ -1,4 +1,4 @@
-r"""Training of a diffusion model, which can be stopped at any time and resumed.
+r"""Chapter 6: training of a diffusion model, which can be stopped at any time and resumed.
 
 The loss is that of Ho et al., :math:`\mathbb{E} \lVert \varepsilon - \varepsilon_\theta(x_t, t)
 \rVert^2` per pixel, with :math:`t` uniform on 1 to T. All random numbers come from one generator on
@@ -13,19 +13,20 @@ Ho et al., *Denoising Diffusion Probabilistic Models*, NeurIPS 2020, arXiv:2006.
 import hashlib
 import json
 import math
-import os
-import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 
-from memnb.validation import check_choice, check_integer, check_real
+from memnb.results import replacing
+from memnb.validation import check_choice, check_device, check_integer, check_real
 
 from ._source import source
 from .diffusion import SCHEDULES, make_schedule
-from .images import check_images
+from .images import ImagesLike, check_images
 from .network import SIZES, UNet
 
 __all__ = ["PRECISIONS", "STREAMS", "TrainingConfig", "train"]
@@ -79,8 +80,9 @@ class TrainingConfig:
 
     Raises
     ------
-    ValueError
-        If a value is outside its range, or if not exactly one of ``steps`` and ``epochs`` is given.
+    TypeError, ValueError
+        If a value is no number where one is asked for, or outside its range, or if not exactly one
+        of ``steps`` and ``epochs`` is given.
     """
 
     size: str = "small"
@@ -115,22 +117,15 @@ class TrainingConfig:
         check_integer("seed", self.seed, 0)
         check_choice("streams", self.streams, STREAMS)
         check_choice("precision", self.precision, PRECISIONS)
-        if not re.fullmatch(r"cpu|cuda(:\d+)?", str(self.device)):
-            raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:0', got {self.device!r}")
-        device = torch.device(self.device)
-        count = torch.cuda.device_count() if device.type == "cuda" else 1
-        if not count:
-            raise ValueError(f"device {self.device!r} was asked for, but there is no CUDA device")
-        if (device.index or 0) >= count:
-            raise ValueError(f"device {self.device!r} was asked for, but there are only {count}")
-        if self.precision == "float16" and device.type == "cpu":
+        check_device("device", self.device)
+        if self.precision == "float16" and self.device == "cpu":
             raise ValueError("precision 'float16' needs a CUDA device; use 'bfloat16' on the CPU")
 
     def purpose(self, name: str) -> str | None:
         """Name of the stream of a purpose, None where a plain seed is shared."""
         return name if self.streams == "named" else None
 
-    def total_steps(self, n_images):
+    def total_steps(self, n_images: int) -> int:
         """Number of gradient steps for n training images."""
         return self.steps or self.epochs * math.ceil(n_images / self.batch_size)
 
@@ -138,9 +133,10 @@ class TrainingConfig:
 class _Run:
     """Everything that changes while a network is trained."""
 
-    def __init__(self, config, images):
+    def __init__(self, config: TrainingConfig, images: ImagesLike):
         self.config, self.device = config, torch.device(config.device)
-        self.x = (2 * check_images("images", images) - 1).float().to(self.device)
+        images = check_images("images", images)
+        self.x = (2 * images - 1).float().to(self.device)
         self.schedule = make_schedule(config.schedule, config.diffusion_steps)
         self.net = UNet(config.size, images.shape[-1], config.seed, config.purpose("weights"))
         self.net = self.net.to(self.device)
@@ -157,7 +153,7 @@ class _Run:
         self.total = config.total_steps(len(images))
         self.forward = torch.compile(self.net) if config.compile else self.net
 
-    def batch(self):
+    def batch(self) -> torch.Tensor:
         """Indices of the next batch."""
         size = self.config.batch_size
         if self.config.epochs is None:
@@ -167,7 +163,7 @@ class _Run:
             self.order = torch.randperm(len(self.x), generator=self.generator)
         return self.order[first : first + size]
 
-    def advance(self):
+    def advance(self) -> torch.Tensor:
         """One gradient step; returns the loss as a tensor."""
         config = self.config
         if config.lr_decay:
@@ -192,14 +188,15 @@ class _Run:
         self.step += 1
         return loss.detach()
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """Hash of the configuration and the images: what a checkpoint belongs to."""
         content = json.dumps(asdict(self.config) | {"device": None, "compile": None})
         digest = hashlib.sha256(content.encode())
         digest.update(self.x.cpu().numpy().tobytes())
         return digest.hexdigest()
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
+        """All of it, for a checkpoint."""
         return {
             "fingerprint": self.fingerprint(),
             "step": self.step,
@@ -212,7 +209,8 @@ class _Run:
             "order": self.order,
         }
 
-    def restore(self, state):
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
         self.step, self.losses = state["step"], state["losses"]
         self.net.load_state_dict(state["net"])
         if self.average is not None:
@@ -223,40 +221,46 @@ class _Run:
         self.order = state["order"].cpu()
 
 
-def _write(path, state):
-    """Write a checkpoint so that it is there whole or not at all."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+def _write(path: Path, state: dict[str, Any]) -> None:
+    with replacing(path) as fresh:
         torch.save(state, fresh)
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
-def _clear(path):
+def _clear(path: Path) -> None:
     """Remove what killed writers of this checkpoint left behind."""
     for left in path.parent.glob(f".{path.name}.*"):
         left.unlink(missing_ok=True)
 
 
-def _read(path, run):
+def _read(path: Path, run: _Run) -> dict[str, Any]:
     """The state in a checkpoint, if it is one and belongs to this run."""
     try:
         state = torch.load(path, map_location=run.device, weights_only=True)
         belongs = state["fingerprint"] == run.fingerprint()
+        whole = set(run.state()) <= set(state)
     except Exception as error:  # torch names half a dozen, none of which says which file it was
-        raise ValueError(f"{path} is not a checkpoint of a training") from error
+        raise ValueError(f"{path} is not a checkpoint of a training, or is cut off") from error
     if not belongs:
         raise ValueError(f"checkpoint {path.name} belongs to other images or another config")
+    if not whole:
+        raise ValueError(f"{path} is not a checkpoint of a training, or is cut off")
     return state
 
 
-def train(images, config, *, checkpoint=None, every=500, progress=True, on_step=None):
+def train(
+    images: ImagesLike,
+    config: TrainingConfig,
+    *,
+    checkpoint: str | Path | None = None,
+    every: int = 500,
+    progress: bool = True,
+    on_step: Callable[[int, int], None] | None = None,
+) -> tuple[UNet, torch.Tensor]:
     r"""Train a network on images.
 
     Parameters
     ----------
-    images : Tensor, shape (n, 1, S, S)
+    images : Tensor or array, shape (n, 1, S, S)
         Training images with values in [0, 1].
     config : TrainingConfig
     checkpoint : path, optional
@@ -279,12 +283,19 @@ def train(images, config, *, checkpoint=None, every=500, progress=True, on_step=
     Raises
     ------
     TypeError, ValueError
-        If the images are not images, or if the file is not a checkpoint, or is one of other images
-        or another configuration.
+        If the images are not images, ``config`` is no :class:`TrainingConfig`, the folder of the
+        checkpoint is not there, or the file is not a checkpoint, or is one of other images or
+        another configuration. Nothing is trained then.
     """
-    run = _Run(config, images)
+    if not isinstance(config, TrainingConfig):
+        raise TypeError(f"config must be a TrainingConfig, got {type(config).__name__}")
     every = check_integer("every", every, 1)
     path = None if checkpoint is None else Path(checkpoint)
+    if path is not None and not path.parent.is_dir():
+        raise ValueError(f"checkpoint must be in a folder that is there, got {path}")
+    if path is not None and path.is_dir():
+        raise ValueError(f"checkpoint must be a file, got the folder {path}")
+    run = _Run(config, images)
     if path is not None and path.is_file():
         run.restore(_read(path, run))
     if path is not None:
