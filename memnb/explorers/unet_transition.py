@@ -11,7 +11,7 @@ import torch
 from memnb.explorers.base import Axis, Explorer
 from memnb.figures import unet_transition as figures
 from memnb.figures.display import escape, is_static
-from memnb.unet import __main__ as transition
+from memnb.unet import metric
 from memnb.unet import readback as trained
 from memnb.unet import runs as networks
 from memnb.unet.copies import THRESHOLD, agreement, nearest_neighbors
@@ -118,7 +118,7 @@ def figure_four():
 
     axes = (
         Axis("training", "training", tuple(PROTOCOLS), "20 epochs, paper's schedule"),
-        Axis("rule", "images", tuple(transition.RULES), next(iter(transition.RULES))),
+        Axis("rule", "images", tuple(metric.RULES), next(iter(metric.RULES))),
     )
     alt = (
         "Probability that delta is positive and scaled distances to original and training images, "
@@ -145,7 +145,7 @@ class LiveTraining:
 
     def figure(self, n, steps, seed, on_step=None):
         """Train on n digits; the generated images over their nearest training images."""
-        training = networks.training_images(networks.Job("live", n, "a", 0))
+        training = networks.OnDigits(n, base=networks.LIVE).images()
         config = replace(networks.LIVE, steps=steps, seed=seed)
         net, _ = train(training, config, progress=False, on_step=on_step)
         noise = gaussian_noise(64, 8, seed + 1)
