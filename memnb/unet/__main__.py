@@ -163,20 +163,22 @@ def _measure(network: Network, images: torch.Tensor) -> tuple[torch.Tensor, floa
 
 
 def _metric_run(options: argparse.Namespace) -> str:
-    """Measure what all kept networks on synthetic images generated; returns what was done."""
-    names, calls = [], []
+    """Measure what kept networks on synthetic images generated; returns what was done."""
+    images = {}
     for run in metric.MEASURED:
         stored, _ = keeping.read_stored(run)
         for network in (n for n in RUNS[run] if n.key in stored):
-            names.append(f"{run}-{network.key}")
-            calls.append((network, stored[network.key]["arrays"]["images"]))
-    if not calls:
+            images[f"{run}-{network.key}"] = network, stored[network.key]["arrays"]["images"]
+    if not images:
         raise ValueError("no run that is measured has results")
-    measured = _each(_measure, calls, options.jobs, "metric")
-    arrays = {name: rows for name, (rows, _) in zip(names, measured, strict=True)}
-    parameters = {"n_simulations": metric.N_SIMULATIONS, "n_pool": metric.N_POOL}
-    written = keeping.write_metric(arrays, parameters, sum(seconds for _, seconds in measured))
-    return f"{len(calls)} networks; {'results written' if written else 'results unchanged'}"
+    prints = {name: metric.fingerprint(*pair) for name, pair in images.items()}
+    measured = {} if options.again else keeping.read_metric(prints)
+    new = [name for name in images if name not in measured]
+    calls = [images[name] for name in new]
+    measured |= dict(zip(new, _each(_measure, calls, options.jobs, "metric"), strict=True))
+    written = keeping.write_metric({name: measured[name] for name in images}, prints)
+    told = f"{len(new)} networks measured, {len(images) - len(new)} taken as they were"
+    return f"{told}; {'results written' if written else 'results unchanged'}"
 
 
 def _at_least(low: int) -> Callable[[str], int]:
@@ -249,9 +251,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     options = parser.parse_args(arguments)
-    chosen = (options.partial, options.again, options.max_n, options.max_seed)
-    if options.run == "metric" and (any(chosen[:2]) or chosen[2:] != (None, None)):
-        parser.error("metric trains nothing: it takes --jobs only")
+    chosen = (options.partial, options.max_n is not None, options.max_seed is not None)
+    if options.run == "metric" and any(chosen):
+        parser.error("metric trains nothing: it takes --jobs and --again only")
     torch.set_num_threads(1)
     try:
         with _until_asked_to_end():

@@ -16,12 +16,14 @@ import torch
 
 from memnb import results
 
+from .metric import N_POOL, N_SIMULATIONS
 from .runs import CHAPTER, RUNS, Network
 
 __all__ = [
     "PACKAGES",
     "finished",
     "finished_path",
+    "read_metric",
     "read_stored",
     "settings",
     "write",
@@ -185,10 +187,59 @@ def write_run(run: str, kept: Mapping[str, Kept], missing: Sequence[str]) -> boo
     )
 
 
+def read_metric(prints: Mapping[str, str]) -> dict[str, tuple[torch.Tensor, float]]:
+    """The stored rows of the run ``metric`` that were measured on the images of now.
+
+    Parameters
+    ----------
+    prints : dict of str to str
+        What :func:`memnb.unet.metric.fingerprint` returns for each network, by run and key.
+
+    Returns
+    -------
+    dict of str to (Tensor, float)
+        Rows, and the seconds that they took.
+
+    Raises
+    ------
+    ResultsCorrupt
+        If one of the two files is missing or damaged.
+    """
+    if not any(path.is_file() for path in results.where(f"{CHAPTER}/metric")):
+        return {}
+    arrays, record = results.load(f"{CHAPTER}/metric")
+    about = record["parameters"].get("networks", {})
+    return {
+        name: (arrays[name], about[name]["seconds"])
+        for name in prints
+        if name in arrays and about.get(name, {}).get("images") == prints[name]
+    }
+
+
 def write_metric(
-    arrays: Mapping[str, torch.Tensor], parameters: Mapping[str, Any], seconds: float
+    measured: Mapping[str, tuple[torch.Tensor, float]], prints: Mapping[str, str]
 ) -> bool:
-    """Write the results of the run ``metric``, unless they are there as they are."""
+    """Write the results of the run ``metric``, unless they are there as they are.
+
+    Parameters
+    ----------
+    measured : dict of str to (Tensor, float)
+        Rows and seconds, as :func:`read_metric` returns them.
+    prints : dict of str to str
+        As for :func:`read_metric`.
+
+    Returns
+    -------
+    bool
+        Whether anything was written.
+    """
+    arrays = {name: rows for name, (rows, _) in measured.items()}
+    about = {
+        name: {"images": prints[name], "seconds": round(seconds, 1)}
+        for name, (_, seconds) in measured.items()
+    }
+    parameters = {"n_simulations": N_SIMULATIONS, "n_pool": N_POOL, "networks": about}
+    seconds = sum(entry["seconds"] for entry in about.values())
     return _save("metric", arrays, parameters, device=results.cpu(), seconds=seconds)
 
 

@@ -4,6 +4,8 @@ For each network the distances of :mod:`memnb.unet.pixel_density` are measured i
 images, under three rules and beside two generators that are known. Nothing is trained here.
 """
 
+import hashlib
+
 import torch
 
 from memnb.streams import stream
@@ -12,7 +14,16 @@ from .images import synthetic_images
 from .resampling import Originals, resample
 from .runs import N_GENERATED, OnSynthetic
 
-__all__ = ["GENERATORS", "MEASURED", "N_POOL", "N_SIMULATIONS", "RULES", "originals", "rows"]
+__all__ = [
+    "GENERATORS",
+    "MEASURED",
+    "N_POOL",
+    "N_SIMULATIONS",
+    "RULES",
+    "fingerprint",
+    "originals",
+    "rows",
+]
 
 MEASURED = ("synthetic", "protocol", "author", "paper", "float32", "rate")
 # How many original images a draw has, and how the integrals are done
@@ -42,6 +53,14 @@ def originals(image_size: int) -> list[tuple[Originals, str]]:
     pool = synthetic_images(N_POOL, image_size, 0, purpose="pool of originals")
     shared = {count: Originals(pool, N_SIMULATIONS, count) for count in (10, 100)}
     return [(shared[count], rule) for count, rule in RULES.values()]
+
+
+def fingerprint(network: OnSynthetic, generated: torch.Tensor) -> str:
+    """Twelve hexadecimal digits of what is measured: the images generated and trained on."""
+    digest = hashlib.sha256(repr((RULES, N_SIMULATIONS, N_POOL)).encode())
+    for images in (generated, network.images()):
+        digest.update(images.numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def rows(

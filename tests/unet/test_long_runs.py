@@ -214,10 +214,25 @@ def test_the_metric_measures_what_is_kept_and_only_then_writes(tmp_path, kept, m
     rows, record = results.load("06-unet-transition/metric")
     assert set(rows) == {f"protocol-{network.key}" for network in two}
     assert all(row.shape == (3, 3, 4) and row[0, 0, 0] == 0 for row in rows.values())  # copies
-    assert record["parameters"] == {"n_simulations": 60, "n_pool": 10_000}
+    assert (record["parameters"]["n_simulations"], record["parameters"]["n_pool"]) == (60, 10_000)
     before = files(kept)
-    assert long_runs.main(["metric", "--jobs", "2"]) == 0
-    assert files(kept) == before and "results unchanged" in capsys.readouterr().out
+    assert long_runs.main(["metric"]) == 0
+    assert files(kept) == before and "2 taken as they were; results unchanged" in (
+        capsys.readouterr().out
+    )
+    # Other images are measured anew, and only they; in two processes the rows are the same
+    first = two[0]
+    arrays = {"loss": torch.ones(1), "images": (1 - first.images()).half().repeat(5, 1, 1, 1)}
+    keeping.write("protocol", first, tmp_path / "w", arrays, "none", 0.0)
+    assert long_runs.main(["protocol", "--partial", "--workdir", str(tmp_path / "w")]) == 0
+    assert long_runs.main(["metric"]) == 0
+    assert "1 networks measured, 1 taken as they were" in capsys.readouterr().out
+    changed, _ = results.load("06-unet-transition/metric")
+    same = {name for name in rows if torch.equal(rows[name], changed[name])}
+    assert same == {f"protocol-{two[1].key}"}
+    assert long_runs.main(["metric", "--again", "--jobs", "2"]) == 0
+    again, _ = results.load("06-unet-transition/metric")
+    assert all(torch.equal(again[name], changed[name]) for name in changed)
 
 
 @pytest.mark.parametrize("arguments, message", [
@@ -228,8 +243,8 @@ def test_the_metric_measures_what_is_kept_and_only_then_writes(tmp_path, kept, m
     (["live", "--max-n", "1e3"], "--max-n: must be an integer of at least 1, got '1e3'"),
     (["live", "--max-seed", "-1"], "--max-seed: must be an integer of at least 0, got '-1'"),
     (["live", "--jobs", "0"], "--jobs: must be an integer of at least 1, got '0'"),
-    (["metric", "--again"], "metric trains nothing: it takes --jobs only"),
-    (["metric", "--max-n", "10"], "metric trains nothing: it takes --jobs only"),
+    (["metric", "--partial"], "metric trains nothing: it takes --jobs and --again only"),
+    (["metric", "--max-seed", "0"], "metric trains nothing: it takes --jobs and --again only"),
 ])  # fmt: skip
 def test_a_wrong_command_is_one_line_and_trains_nothing(arguments, message, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
