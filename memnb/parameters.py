@@ -168,8 +168,9 @@ CHAPTERS: dict[str, _Chapter] = {
         {
             "d": Parameter(16, 1, 1000),
             "N": Parameter(1000, 2, 100_000),
-            "T": Parameter(2.0, 0, 20, "high"),
-            "lam": Parameter(math.exp(-4), 0),
+            # Beyond these, signal or noise is lost to rounding
+            "T": Parameter(2.0, 1e-6, 300, "low high"),
+            "lam": Parameter(math.exp(-4), 1e-9, 1e12, "low high"),
             "n_simulations": Parameter(200, 20, 100_000),
             "seed": _SEED,
             "profile": _PROFILE,

@@ -234,17 +234,21 @@ def test_api_page_is_rendered_without_a_warning(book):
     assert "memnb.minnorm.flows.score_flow" in text and "memnb.linear.LinearModel" not in text
 
 
-@pytest.mark.parametrize("chapter", parameters.CHAPTERS)
-@pytest.mark.parametrize("size", ["smallest", "large"])
-def test_chapters_run_with_other_parameters(chapter, size, tmp_path):
-    chosen = {
-        "smallest": {"N": 2, "d": 1, "n_starts": 20, "n_simulations": 20},
-        "large": {"N": 31, "d": 100, "norm": "linf", "threshold": 0.3, "n_simulations": 20},
-    }[size]
-    known = set(chosen) & set(parameters.CHAPTERS[chapter].parameters)
-    if not known:
-        pytest.skip("none of these is a parameter of this chapter")
-    pairs = [text for name in known for text in ("-p", name, str(chosen[name]))]
+OTHER = {
+    "smallest": {"N": 2, "d": 1, "live_N": 2, "live_d": 1, "n_starts": 20, "n_simulations": 20},
+    "large": {"N": 31, "d": 100, "norm": "linf", "threshold": 0.3, "n_simulations": 20},
+}
+RUNS = [
+    pytest.param(chapter, values, id=f"{chapter}-{size}")
+    for chapter, entry in parameters.CHAPTERS.items()
+    for size, every in OTHER.items()
+    if (values := {name: v for name, v in every.items() if name in entry.parameters})
+]
+
+
+@pytest.mark.parametrize(("chapter", "values"), RUNS)
+def test_chapters_run_with_other_parameters(chapter, values, tmp_path):
+    pairs = [text for name, value in values.items() for text in ("-p", name, str(value))]
     command = [sys.executable, "-m", "memnb", "run", chapter, *pairs, "--output", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr

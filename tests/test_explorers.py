@@ -15,8 +15,9 @@ from memnb.figures import style
 style.setup()
 
 
-@pytest.fixture(params=sorted(ALL))
+@pytest.fixture(params=sorted(ALL), scope="module")
 def explorer(request):
+    """Of one explorer for all tests the frames that several of them draw are computed once."""
     return ALL[request.param]()
 
 

@@ -29,7 +29,7 @@ def test_every_chapter_has_its_parameters_and_no_other():
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_the_parameters_cell_assigns_the_defaults(chapter):
-    cell, setup = code_cells(chapter)[:2]
+    cell = code_cells(chapter)[0]
     assert "parameters" in cell["metadata"]["tags"]
     values = {}
     exec("".join(cell["source"]), {}, values)
@@ -37,9 +37,25 @@ def test_the_parameters_cell_assigns_the_defaults(chapter):
     assert [type(v) for v in values.values()] == [
         type(v) for v in parameters.check(chapter).values()
     ]
-    assert f'parameters.check(\n    "{chapter}",\n' in "".join(setup["source"])
-    for name in values:
-        assert f" {name}={name}," in "".join(setup["source"])
+
+
+class Checked(Exception):
+    pass
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_the_first_cell_checks_all_parameters_before_any_work(chapter, monkeypatch):
+    def check(*arguments, **values):
+        raise Checked(arguments, values)
+
+    monkeypatch.setattr(parameters, "check", check)
+    cell, setup = code_cells(chapter)[:2]
+    values = {}
+    exec("".join(cell["source"]), values)
+    with pytest.raises(Checked) as caught:
+        exec("".join(setup["source"]), values)
+    own = {name: p.default for name, p in parameters.CHAPTERS[chapter].parameters.items()}
+    assert caught.value.args == ((chapter,), own)
 
 
 BAD = [
@@ -72,7 +88,9 @@ BAD = [
     ("03", {"rho": None}, "rho must be a real number, got None"),
     ("04", {"live_N": 7}, "live_N must be between 2 and live_d + 1 = 6, got 7"),
     ("04", {"n_check": 501}, "n_check must be between 1 and 500, got 501"),
-    ("05", {"T": -1.0}, "T must be in (0, 20], got -1"),
+    ("05", {"T": -1.0}, "T must be in [1e-06, 300], got -1"),
+    ("05", {"T": 400}, "T must be in [1e-06, 300], got 400"),
+    ("05", {"lam": 0.0}, "lam must be in [1e-09, 1e+12], got 0"),
     ("05", {"lam": 2 + 3j}, "lam must be a real number, got (2+3j)"),
     ("05", {"lam": {1, 2}}, "lam must be a real number, got {1, 2}"),
     ("05", {"n_simulations": 1}, "n_simulations must be between 20 and 100000, got 1"),
