@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if _kept(options.run, options.results) and not options.again:
         print(f"{name(options.run)} is kept already; --again computes it anew")
         return 0
-    signal.signal(signal.SIGTERM, _stop)
+    before = signal.signal(signal.SIGTERM, _stop)
     run = RUNS[options.run]
     torch.set_num_threads(1)
     began = time.perf_counter()
@@ -93,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit:
         print(f"{options.run} stopped by SIGTERM; nothing was written", file=sys.stderr)
         raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
     results.save(
         name(options.run),
         arrays,

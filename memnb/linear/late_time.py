@@ -46,11 +46,9 @@ __all__ = [
 
 
 def _points(points: torch.Tensor) -> torch.Tensor:
-    points = check_points("points", points, points.shape[-1] if len(points.shape) else 0)
-    if points.ndim != 2 or points.dtype != torch.float64:
-        raise ValueError(
-            f"points must be float64 of shape (n, d), got {points.dtype}, {tuple(points.shape)}"
-        )
+    points = check_points("points", points, dtype=torch.float64)
+    if points.ndim != 2:
+        raise ValueError(f"points must have shape (n, d), got {tuple(points.shape)}")
     return points
 
 
@@ -77,10 +75,11 @@ def log_density(points: torch.Tensor, t: float, x: torch.Tensor) -> torch.Tensor
     Raises
     ------
     TypeError, ValueError
-        If the points are no float64 tensor of shape (n, d), or t is not positive.
+        If points or x are no finite points of the right shape, or t is not positive.
     """
     points, t = _points(points), _time(t)
     n, d = points.shape
+    x = check_points("x", x, d, dtype=torch.float64)
     delta = -math.expm1(-2 * t)
     squares = (x[..., None, :] - math.exp(-t) * points).square().sum(dim=-1)
     norm = math.log(n) + 0.5 * d * math.log(2 * math.pi * delta)
@@ -109,6 +108,7 @@ def curvature(points: torch.Tensor, t: float, x: torch.Tensor) -> torch.Tensor:
         As for :func:`log_density`.
     """
     points, t = _points(points), _time(t)
+    x = check_points("x", x, points.shape[1], dtype=torch.float64)
     delta = -math.expm1(-2 * t)
     squares = (x - math.exp(-t) * points).square().sum(dim=-1)
     weights = torch.softmax(-squares / (2 * delta), dim=0)

@@ -120,11 +120,12 @@ def stieltjes(
         new = 0.5 * (new + delta)
         nxt = (weights * t / (-z * (1 + new * t) + c / (1 + other))).sum(-1, keepdims=True)
         nxt = 0.5 * (nxt + other)
-        change = max(np.abs(new / delta - 1).max(), np.abs(nxt / other - 1).max())
+        still = (np.abs(new - delta) <= tolerance * np.abs(new)).all()
+        still &= (np.abs(nxt - other) <= tolerance * np.abs(nxt)).all()
         delta, other = new, nxt
-        if change < tolerance:
+        if still:
             return delta[..., 0], other[..., 0]
-    raise RuntimeError(f"no convergence in {max_iterations} iterations, last change {change:.1e}")
+    raise RuntimeError(f"no convergence in {max_iterations} iterations")
 
 
 def log_determinant(s: float, gamma: float, c: float) -> float:
@@ -153,8 +154,9 @@ def log_determinant(s: float, gamma: float, c: float) -> float:
     if s == 0:
 
         def balance(v):
-            """E t / (u t + c) - 1 in v = 1 - u, which keeps its digits where u is almost 1."""
-            return weights @ ((v * t - c) / ((1 - v) * t + c))
+            """Sign of E t / (u t + c) - 1, in v = 1 - u to keep digits where u is almost 1."""
+            scale = ((1 - v) + c) / ((1 - v) * t + c)  # times a positive number, against overflow
+            return weights @ ((v * t - c) * scale)
 
         if gamma <= c or balance(1.0) <= 0:
             return math.log(c)

@@ -191,12 +191,10 @@ class LinearModel:
         ValueError
             If shapes differ, n < 2, or a value is not finite.
         """
+        y, x = (check_points(name, value, self.dim) for name, value in (("y", y), ("x", x)))
         for name, value in (("y", y), ("x", x)):
-            check_points(name, value, self.dim)
             if value.dtype != torch.float64:
                 raise TypeError(f"{name} must be float64, got {value.dtype}")
-            if not torch.isfinite(value).all():
-                raise ValueError(f"{name} must be finite")
         if y.shape != x.shape or y.ndim < 2 or y.shape[-2] < 2:
             raise ValueError(
                 f"y and x must have one shape (..., n, {self.dim}) with n at least 2, "

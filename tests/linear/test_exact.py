@@ -15,6 +15,7 @@ from scipy import integrate
 from memnb import linear
 from memnb.linear.draws import draw_originals, draw_training
 from memnb.linear.overlaps import log_cross, log_pairs, signed_logsumexp
+from memnb.streams import numpy_stream
 from tests.linear.reference import Exact, context, tensors
 
 
@@ -201,6 +202,60 @@ def test_expected_delta_is_the_mean_over_original_sets():
     exact = (expected * log_expected.exp()).item()
     assert abs(values.mean().item() - exact) < 4 * error
     assert error < 0.05 * abs(exact)
+
+
+@pytest.mark.parametrize(("n", "d"), [(3, 1), (12, 1), (6, 2), (15, 2)])
+def test_the_distances_against_quadrature_on_a_grid(n, d):
+    """E_TG, E_OG and its mean over original sets, with densities on a grid."""
+    N = 8
+    _, originals, y, _, generated = one(n, d, N, seed=1)
+    reach = 7 + max(y.abs().max().item(), originals.abs().max().item())
+    narrow = math.sqrt(generated.values.min().item())
+    axis = np.arange(-reach, reach, min(narrow, max(n, N) ** (-1 / d)) / (4 if d == 1 else 1.5))
+    grid = np.stack(np.meshgrid(*[axis] * d, indexing="ij"), axis=-1)
+    made = normal(grid, generated.mean[0].numpy(), generated.covariance[0].numpy())
+    for points in (y[0], originals):
+        width = len(points) ** (-1 / d)
+        kernels = sum(normal(grid, p, width**2 * np.eye(d)) for p in points.numpy()) / len(points)
+        square = ((kernels - made) ** 2).sum() * (axis[1] - axis[0]) ** d
+        assert linear.log_distance(points, generated).exp().item() == pytest.approx(
+            square, rel=1e-8
+        )
+    drawn = torch.from_numpy(numpy_stream(3, "original sets").standard_normal((4000, N, d)))
+    values = torch.cat([linear.log_distance(points, generated) for points in drawn]).exp()
+    expected = linear.log_distance_expected(N, generated).exp().item()
+    error = values.std().item() / math.sqrt(len(values))
+    assert abs(values.mean().item() - expected) < 4 * error < 0.3 * expected
+
+
+def test_their_difference_is_delta():
+    """Where nothing cancels, E_TG - E_OG is what log_delta says; for n <= d both are infinite."""
+    _, originals, y, _, generated = one(30, 3, 12, sigma=1.4)
+    distances = [linear.log_distance(p, generated, 1.4).exp().item() for p in (y[0], originals)]
+    sign, log_abs = linear.log_delta(y, originals, generated, 1.4)
+    assert (sign * log_abs.exp()).item() == pytest.approx(distances[0] - distances[1], rel=1e-9)
+    _, originals, y, _, generated = one(3, 3, 12)
+    assert linear.log_distance(originals, generated).item() == math.inf
+    assert linear.log_distance_expected(12, generated).item() == math.inf
+
+
+@pytest.mark.parametrize(
+    ("d", "medians"),
+    [(16, {17: 0.35, 20: 1.48, 24: 2.38, 32: 2.55}), (100, {101: 0.31, 125: 9.9, 200: 15.5})],
+)
+def test_the_distance_to_the_originals_rises_from_n_above_d(d, medians):
+    """Median log10 E_OG (4 pi)^(d/2), of an independent implementation with its own draws."""
+    unit = 0.5 * d * math.log(4 * math.pi)
+    rows = {
+        n: (linear.simulate(linear.Setting(n, d, originals="expected"), 60).log_distance + unit)
+        / math.log(10)
+        for n in medians
+    }
+    for n, values in rows.items():
+        quartiles = values.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
+        error = 1.25 * (quartiles[2] - quartiles[0]).item() / 1.35 / math.sqrt(60)
+        assert abs(quartiles[1].item() - medians[n]) < 4 * error + 0.05, n
+    assert sorted(rows) == sorted(rows, key=lambda n: rows[n].median())
 
 
 def test_pairs_by_products_and_by_differences_agree():

@@ -294,6 +294,33 @@ def test_log_determinant_at_zero_is_the_limit_of_small_s():
         assert gaps[0] > gaps[1] > gaps[2] and gaps[2] < 5e-3
 
 
+@pytest.mark.parametrize("T", [1e-12, 0.01, 20.0, 25.0, 50.0, 300.0, 372.0])
+def test_every_diffusion_time_has_a_fit_and_a_limit(T):
+    """A long time leaves a signal fraction near 0: rho_G is then noise around the mean alone."""
+    for lam in (math.exp(-4), 1e-6, 1e6):
+        model = linear.LinearModel(8, T, lam)
+        c = model.signal_fraction
+        assert 0 < c <= 1
+        for ratio in (1.02, 1.5, 3.0, 90.0):
+            rates = linear.limit_rates(1 / ratio, c)
+            assert rates["log_affinity"] <= 1e-12 and rates["kl_from"] >= -1e-12
+            assert all(math.isfinite(value) for value in rates.values())
+        some = linear.simulate(linear.Setting(20, 8, 30, T=T, lam=lam), 3)
+        assert all(not value.isnan().any() for value in tensors(some).values())
+    one, other = (
+        linear.limit_rates(0.5, linear.LinearModel(8, t).signal_fraction)["kl_from"]
+        for t in (50.0, 60.0)
+    )
+    assert one == pytest.approx(other, rel=1e-6)  # the limit of no signal
+    assert one == pytest.approx(linear.limit_rates(0.5, 1e-9)["kl_from"], rel=1e-3)
+
+
+def test_without_noise_the_model_returns_what_it_was_given():
+    assert linear.limit_rates(0.5, 1.0) == pytest.approx(
+        {"log_affinity": 0, "kl_from": 0}, abs=1e-15
+    )
+
+
 def test_pair_terms_of_both_modules_agree():
     y = np.random.default_rng(0).standard_normal((300, 20))
     width = linear.kernel_width("leading", 300, 20)
