@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 import memnb
 from benchmarks import keep_table, quick_or_keep
-from memnb.shallow import AugmentedLagrangian, NetworkBatch, Training, draw_samples
+from memnb.shallow import AugmentedLagrangian, NetworkBatch, NoisySamples, Training, draw_samples
 from memnb.shallow._trainer import LAST_RATE, Trainer
 from memnb.shallow.runs import CHAPTER
 
@@ -32,7 +32,7 @@ PENALTY, RATE, STEPS = 2.0, 1e-2, 50
 class Interpolation(cooper.ConstrainedMinimizationProblem):
     """Minimize the cost so that every residual is zero."""
 
-    def __init__(self, targets):
+    def __init__(self, targets: torch.Tensor) -> None:
         super().__init__()
         self.targets = targets
         count, like = targets.numel(), {"dtype": targets.dtype}
@@ -45,7 +45,7 @@ class Interpolation(cooper.ConstrainedMinimizationProblem):
             ),
         )
 
-    def compute_cmp_state(self, nets, y):
+    def compute_cmp_state(self, nets: NetworkBatch, y: torch.Tensor) -> cooper.CMPState:
         """Cost and residuals."""
         residuals = (nets(y)[0] - self.targets).flatten()
         constraint = cooper.ConstraintState(violation=residuals)
@@ -54,7 +54,7 @@ class Interpolation(cooper.ConstrainedMinimizationProblem):
         )
 
 
-def by_cooper(samples, width, rounds, steps):
+def by_cooper(samples: NoisySamples, width: int, rounds: int, steps: int) -> NetworkBatch:
     """Train with cooper; returns the network."""
     dtype, d = samples.inputs.dtype, samples.training_set.dim
     nets = NetworkBatch.random(1, width, d, dtype=dtype)
@@ -76,7 +76,7 @@ def by_cooper(samples, width, rounds, steps):
     return NetworkBatch(*(x.detach() for x in nets.parameters()))
 
 
-def by_hand(samples, width, rounds, steps):
+def by_hand(samples: NoisySamples, width: int, rounds: int, steps: int) -> NetworkBatch:
     """Train with the loop of :mod:`memnb.shallow._trainer`; returns the network."""
     training = Training(
         width, AugmentedLagrangian(PENALTY), learning_rate=RATE, rounds=rounds, steps=steps
@@ -87,7 +87,16 @@ def by_hand(samples, width, rounds, steps):
     return trainer.nets
 
 
-def measure(N, d, M, width, rounds, repeats, steps=STEPS, dtype=torch.float32):
+def measure(
+    N: int,
+    d: int,
+    M: int,
+    width: int,
+    rounds: int,
+    repeats: int,
+    steps: int = STEPS,
+    dtype: torch.dtype = torch.float32,
+) -> list[dict]:
     """Times and results of both for one size.
 
     Parameters
@@ -116,42 +125,42 @@ def measure(N, d, M, width, rounds, repeats, steps=STEPS, dtype=torch.float32):
             nets[name] = arm(samples, width, rounds, steps)
             seconds[name].append(time.perf_counter() - began)
     base, rows = statistics.median(seconds["by hand"]), []
-    for name, found in nets.items():
+    for name, trained in nets.items():
         with torch.no_grad():
-            residual = (found(samples.y) - samples.targets).square().mean().sqrt()
-        pairs = zip(found.parameters(), nets["by hand"].parameters(), strict=True)
+            residual = (trained(samples.y) - samples.targets).square().mean().sqrt()
+        pairs = zip(trained.parameters(), nets["by hand"].parameters(), strict=True)
         rows.append({
             "arm": name,
             "seconds": statistics.median(seconds[name]),
             "ratio": statistics.median(seconds[name]) / base,
             "residual": float(residual),
-            "cost": float(found.cost()[0]),
+            "cost": float(trained.cost()[0]),
             "closed form": float(memnb.shallow.closed_form_cost(samples)[0]),
             "difference": max(float((a - b).abs().max()) for a, b in pairs),
         })  # fmt: skip
     return rows
 
 
-def main():
+def main() -> None:
     """Print the table, and keep it if asked to."""
     quick, keep = quick_or_keep(__doc__, "ten rounds of one size, one repetition")
     sizes, repeats = (((*SIZES[0][:4], 10),), 1) if quick else (SIZES, 3)
-    began, found = time.perf_counter(), []
+    began, rows_of = time.perf_counter(), []
     print("| N | d | M | width | rounds | arm | seconds | times by hand | residual | cost |")
     print("|--:|--:|--:|--:|--:|:--|--:|--:|--:|--:|")
     for size in tqdm(sizes, desc="sizes"):
         rows = measure(*size, repeats)
-        found.append([[row[name] for name in ("seconds", "residual", "cost")] for row in rows])
+        rows_of.append([[row[name] for name in ("seconds", "residual", "cost")] for row in rows])
         for row in rows:
             print(
                 f"| {' | '.join(map(str, size))} | {row['arm']} | {row['seconds']:.2f} "
                 f"| {row['ratio']:.2f} | {row['residual']:.2e} | {row['cost']:.3f} |"
             )
     if keep:
-        seconds, residual, cost = torch.tensor(found, dtype=torch.float64).unbind(-1)
-        told = {"sizes": SIZES, "arms": [row["arm"] for row in rows], "repeats": repeats}
+        seconds, residual, cost = torch.tensor(rows_of, dtype=torch.float64).unbind(-1)
+        parameters = {"sizes": SIZES, "arms": [row["arm"] for row in rows], "repeats": repeats}
         arrays = {"seconds": seconds, "residual": residual, "cost": cost}
-        keep_table(f"{CHAPTER}/speed-cooper", arrays, "cooper", told, began)
+        keep_table(f"{CHAPTER}/speed-cooper", arrays, "cooper", parameters, began)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 import memnb
 from benchmarks import keep_table, quick_or_keep
-from memnb.shallow import AugmentedLagrangian, NetworkBatch, Training, draw_samples
+from memnb.shallow import AugmentedLagrangian, NetworkBatch, NoisySamples, Training, draw_samples
 from memnb.shallow._trainer import Trainer
 from memnb.shallow.runs import CHAPTER
 
@@ -67,7 +67,9 @@ def measure(
     )
     first = NetworkBatch.random(S, width, d, dtype=torch.float64)
 
-    def run(samples, nets, kind=Trainer):
+    def run(
+        samples: NoisySamples, nets: NetworkBatch, kind: type[Trainer] = Trainer
+    ) -> NetworkBatch:
         trainer = kind(samples, training)
         for tensor, start in zip(trainer.nets.parameters(), nets.parameters(), strict=True):
             tensor.copy_(start)
@@ -75,7 +77,7 @@ def measure(
             trainer.round()
         return trainer.nets
 
-    def part(s):
+    def part(s: int) -> tuple[NoisySamples, NetworkBatch]:
         one = slice(s, s + 1)
         return together.at(s), NetworkBatch(*(x[one] for x in first.parameters()))
 
@@ -131,9 +133,9 @@ def main() -> None:
                 f"| {row['ratio']:.2f} | {row['difference']:.0e} |"
             )
     if keep:
-        told = {"sizes": SIZES, "arms": [row["arm"] for row in rows], "repeats": repeats}
+        parameters = {"sizes": SIZES, "arms": [row["arm"] for row in rows], "repeats": repeats}
         seconds = torch.tensor(seconds, dtype=torch.float64)
-        keep_table(f"{CHAPTER}/speed-batch", {"seconds": seconds}, "fit", told, began)
+        keep_table(f"{CHAPTER}/speed-batch", {"seconds": seconds}, "fit", parameters, began)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 r"""Chapter 4: explorers of committed results, and a network that is trained live."""
 
+from typing import Any
+
 import plotly.graph_objects as go
 import torch
 
@@ -80,7 +82,7 @@ def ends() -> Explorer:
 class Retrain:
     """A button that trains the small case anew in JupyterLab; on the website, a hint."""
 
-    def widget(self):
+    def widget(self) -> Any:
         """Sliders, button, progress bar and figure."""
         import ipywidgets
 
@@ -95,7 +97,7 @@ class Retrain:
         log = ipywidgets.Output()
         live = go.FigureWidget(figures.training_figure(torch.ones(2, 2, 1), 1.0))
 
-        def train(_button):
+        def train(_button: Any) -> None:
             button.disabled = True
             log.clear_output()
             values = {name: control.value for name, control in controls.items()}
@@ -118,7 +120,7 @@ class Retrain:
         button.on_click(train)
         return ipywidgets.VBox([*controls.values(), button, log, live])
 
-    def _repr_mimebundle_(self, include=None, exclude=None):
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
         if is_static():
             text = "In JupyterLab a button here trains the small network again, with other points."
             return {"text/markdown": f"*{text}*", "text/plain": text}

@@ -1,4 +1,4 @@
-r"""Chapter 4: what the chapter computes while it is made, and from kept runs."""
+"""Chapter 4: the small network that is trained while the page is built."""
 
 from memnb.minnorm.data import orthogonal_set
 from memnb.validation import check_choice

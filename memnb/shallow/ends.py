@@ -239,12 +239,12 @@ def check_again(n: int | None = 50, seed: int = 0, d: int = 10) -> dict[str, flo
         run, same = run_of(record), []
         part = torch.randperm(run.n_starts, generator=stream(seed, "starts to check"))[:n]
         for N in run.counts:
-            training_set, kept, _ = ends(d, method, N)
+            training_set, stored, _ = ends(d, method, N)
             networks = load_networks(arrays, f"_{N}")
             again = endpoints(networks, run.levels(), run, starts=part)
             for flow in FLOWS:
                 now = classify(again[flow].double(), training_set).labels
-                differ = int((now != classify(kept[flow][part], training_set).labels).sum())
+                differ = int((now != classify(stored[flow][part], training_set).labels).sum())
                 if differ > max(1, 0.05 * len(part)):
                     raise NotReproduced(
                         f"{method}, N = {N}, {flow} flow: {differ} of {len(part)} starts end in "

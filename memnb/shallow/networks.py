@@ -80,7 +80,7 @@ class NetworkBatch:
         check_integer("dim", dim, 1)
         generator = stream(seed, "weights", width, dim)
 
-        def draw(rows, columns):
+        def draw(rows: int, columns: int) -> torch.Tensor:
             scale = columns**-0.5
             return scale * torch.randn(rows, columns, generator=generator, dtype=torch.float64)
 

@@ -40,7 +40,9 @@ LIMITS = (0.1, 0.2, 0.3)
 Denoiser = Callable[[torch.Tensor], torch.Tensor]
 
 
-def along(denoiser: Denoiser, training_set: TrainingSet, order: int, t: torch.Tensor):
+def along(
+    denoiser: Denoiser, training_set: TrainingSet, order: int, t: torch.Tensor
+) -> torch.Tensor:
     r"""Component of h along the lines from :math:`x_0` to all sums of one order.
 
     Parameters

@@ -53,9 +53,11 @@ def test_a_flow_run_keeps_networks_that_give_its_endpoints(flows):
         for every in run.thin:
             again = trained_flows.endpoints(networks, run.levels(), run, every)
             for name in ("score", "probability", "paused"):
-                told = arrays[f"{name}_{N}_every{every}"].float()
+                stored = arrays[f"{name}_{N}_every{every}"].float()
                 # half precision keeps three digits; a start on a ridge may fall either way
-                near = (again[name] - told).abs().amax(dim=1) < 5e-3 * (1 + told.abs().amax(dim=1))
+                near = (again[name] - stored).abs().amax(dim=1) < 5e-3 * (
+                    1 + stored.abs().amax(dim=1)
+                )
                 assert near.double().mean() > 0.9
 
 
@@ -101,10 +103,10 @@ def test_dead_units_are_not_kept_and_not_missed():
     nets.A[:, :, [1, 4]] = 0
     nets.A[1, :, 2] = 0  # alive in the other network
     nets = rounded(nets)
-    told = load_networks(weights(nets))
-    assert told.W.shape[1] == 4
+    stored = load_networks(weights(nets))
+    assert stored.W.shape[1] == 4
     y = torch.randn(2, 10, 3, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(told(y), nets(y))
+    torch.testing.assert_close(stored(y), nets(y))
     second = load_networks(weights(nets, every=2))
     assert second.n_nets == 1
     torch.testing.assert_close(second(y[:1]), nets(y)[:1])
@@ -186,13 +188,13 @@ def test_weight_decay_in_small_and_one_of_its_networks_alone(tmp_path):
         N=3, d=3, n_noisy=20, sigma=(0.1, 0.05), decays=(0.01, 100.0), rounds=20, steps=20,
         n_starts=30, settle_tol=0.05,
     )  # fmt: skip
-    told = run.run(tmp_path)
-    assert told["cost"].shape == (2, 2) and told["virtual"].shape == (2, 2, 2)
+    stored = run.run(tmp_path)
+    assert stored["cost"].shape == (2, 2) and stored["virtual"].shape == (2, 2, 2)
     # A strong pull leaves no ramps: nothing costs, nothing fits
-    assert told["cost"][1].max() < 0.1 < told["cost"][0].min()
-    assert (told["residual"][1] > 1.5 * told["residual"][0]).all()
+    assert stored["cost"][1].max() < 0.1 < stored["cost"][0].min()
+    assert (stored["residual"][1] > 1.5 * stored["residual"][0]).all()
     alone = run.fit(0.01, sigma=run.sigma[:1], progress=False)
-    assert torch.isclose(alone.cost[0].float(), told["cost"][0, 0], rtol=0.05)
+    assert torch.isclose(alone.cost[0].float(), stored["cost"][0, 0], rtol=0.05)
 
 
 @pytest.mark.parametrize(
@@ -373,9 +375,9 @@ def test_kept_flow_networks_have_the_residuals_costs_and_ends_that_are_told(name
         again = trained_flows.endpoints(networks, run.levels()[here], run, starts=part)
         data = memnb.orthogonal_set(N, run.d)
         for flow in ("score", "probability"):
-            told = arrays[f"{flow}_{N}_every{run.keep_every}"][part].double()
+            stored = arrays[f"{flow}_{N}_every{run.keep_every}"][part].double()
             now = memnb.classify(again[flow].double(), data).labels
-            assert (now == memnb.classify(told, data).labels).double().mean() >= 0.96
+            assert (now == memnb.classify(stored, data).labels).double().mean() >= 0.96
 
 
 @pytest.mark.parametrize(
@@ -407,12 +409,12 @@ def test_kept_networks_for_sums_interpolate_at_minimum_norm_and_know_the_sums(na
             residual = (net(samples.y[s]) - samples.targets).square().mean().sqrt()
         assert residual <= 1e-3 and net.cost() <= closed_form[s]
         for order in least:
-            told = arrays[f"drift_{order}"][s, :, 0].float() <= 0.2
-            shares[order].append(told.double().mean())
+            stored = arrays[f"drift_{order}"][s, :, 0].float() <= 0.2
+            shares[order].append(stored.double().mean())
             on = subsets(data.n_ramps, order)
             part = torch.randperm(len(on), generator=torch.Generator().manual_seed(s))[:200]
             drift = sum_drift(net, data, on[part])[:, 0]
-            assert ((drift <= 0.2) == told[part]).double().mean() >= 0.99
+            assert ((drift <= 0.2) == stored[part]).double().mean() >= 0.99
     # nine of ten, and no network below by more than three standard errors of its 45 or 435 pairs
     pairs = len(subsets(data.n_ramps, 2))
     assert min(shares[2]) >= 0.9 - 3 * (0.9 * 0.1 / pairs) ** 0.5

@@ -53,38 +53,44 @@ def test_gradients_are_those_of_automatic_differentiation(S, n, d, K, block, see
     objective = (multipliers * r).sum() + 0.7 / 2 * r.square().sum()
     expected = torch.autograd.grad(objective, leaves)
 
-    found = [torch.zeros_like(x) for x in nets.parameters()]
+    gradients = [torch.zeros_like(x) for x in nets.parameters()]
     residuals = torch.empty_like(multipliers)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(networks_module, "CACHE_BLOCK", block)
         add_gradients(
-            nets, inputs, targets, multipliers, torch.full((S,), 0.7, dtype=F64), found, residuals
+            nets,
+            inputs,
+            targets,
+            multipliers,
+            torch.full((S,), 0.7, dtype=F64),
+            gradients,
+            residuals,
         )
     torch.testing.assert_close(residuals, r.detach(), rtol=1e-10, atol=1e-10)
-    for a, b in zip(found, expected, strict=True):
+    for a, b in zip(gradients, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
 def test_dropout_drops_scales_and_differentiates():
     nets, inputs, targets, _ = _problem(1, 40, 3, 8, 0)
     p = 0.3
-    kept = torch.empty(1, 40, 8, dtype=F64).bernoulli_(
+    passes = torch.empty(1, 40, 8, dtype=F64).bernoulli_(
         1 - p, generator=torch.Generator().manual_seed(5)
     )
     leaves = [x.clone().requires_grad_() for x in nets.parameters()]
     W, A, V = leaves
-    hidden = torch.relu(inputs @ W.mT) * kept / (1 - p)
+    hidden = torch.relu(inputs @ W.mT) * passes / (1 - p)
     r = hidden @ A.mT + inputs @ V.mT - targets
     expected = torch.autograd.grad(r.square().sum() / 2, leaves)
-    found = [torch.zeros_like(x) for x in nets.parameters()]
+    gradients = [torch.zeros_like(x) for x in nets.parameters()]
     residuals = torch.empty(1, 40, 3, dtype=F64)
     generator = torch.Generator().manual_seed(5)
     add_gradients(
-        nets, inputs, targets, None, torch.ones(1, dtype=F64), found, residuals, p, generator
+        nets, inputs, targets, None, torch.ones(1, dtype=F64), gradients, residuals, p, generator
     )
-    assert 0.5 < kept.mean() < 0.9
+    assert 0.5 < passes.mean() < 0.9
     torch.testing.assert_close(residuals, r.detach())
-    for a, b in zip(found, expected, strict=True):
+    for a, b in zip(gradients, expected, strict=True):
         torch.testing.assert_close(a, b)
 
 
