@@ -54,7 +54,7 @@ _HOMES = {
         "score_flow_trajectory",
     ),
     "minnorm.geometry": ("TrainingSet",),
-    "minnorm.grids": ("log_uniform_grid", "sigma_from_t", "t_from_sigma", "uniform_grid"),
+    "minnorm.grids": ("log_uniform_grid", "ou_from_ve", "uniform_grid", "ve_from_ou"),
     "minnorm.planar": ("minimum_norm_planar",),
     "minnorm.recognize": ("training_set",),
     "minnorm.simplex": ("equilateral_triangle", "obtuse_simplex", "widest_angle"),

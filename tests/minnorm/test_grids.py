@@ -1,4 +1,4 @@
-"""Schedules are inverses, derivatives and changes of scale of one another."""
+"""Grids, and the bridge between two conventions of one process."""
 
 import math
 
@@ -12,27 +12,6 @@ from memnb.minnorm import grids as sch
 levels = st.floats(1e-6, 1e6)
 
 
-@given(levels)
-def test_sigma_and_t_invert(sigma):
-    assert float(sch.sigma_from_t(sch.t_from_sigma(sigma))) == pytest.approx(sigma, rel=1e-12)
-    t = sigma
-    assert float(sch.t_from_sigma(sch.sigma_from_t(t))) == pytest.approx(t, rel=1e-12)
-
-
-@given(st.floats(1e-4, 1e4))
-def test_derivative_is_that_of_sigma(t):
-    h = 1e-5 * t
-    central = (sch.sigma_from_t(t + h) - sch.sigma_from_t(t - h)) / (2 * h)
-    assert float(sch.sigma_derivative(t)) == pytest.approx(float(central), rel=1e-8)
-    # d(sigma^2)/dt = 1, the factor of the probability flow
-    product = 2 * sch.sigma_from_t(t) * sch.sigma_derivative(t)
-    assert float(product) == pytest.approx(1, rel=1e-12)
-
-
-def test_derivative_is_infinite_at_zero():
-    assert float(sch.sigma_derivative(0.0)) == math.inf
-
-
 @given(st.floats(1e-8, 15.0), st.integers(0, 100))
 def test_bridge_round_trip(s, seed):
     x = torch.randn(4, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -43,9 +22,10 @@ def test_bridge_round_trip(s, seed):
 
 
 @given(st.floats(1e-150, 1e150))
-def test_ou_time_inverts_at_all_scales(sigma):
-    s = sch.ou_time(sigma)
-    assert float(sch.sigma_from_ou_time(s)) == pytest.approx(sigma, rel=1e-12 * max(1, float(s)))
+def test_noise_levels_are_kept_at_all_scales(sigma):
+    y, s = sch.ou_from_ve([[1.0, -2.0]], sigma)
+    again = sch.ve_from_ou(y, s)[1]
+    assert again == pytest.approx(sigma, rel=1e-12 * max(1, s))
 
 
 def test_bridge_is_the_ornstein_uhlenbeck_process():
@@ -70,8 +50,9 @@ def test_grids(start, stop, n):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: sch.sigma_from_t(-1.0), "t must be at least 0"),
-        (lambda: sch.t_from_sigma(torch.tensor([1.0, math.nan])), "sigma must be at least 0"),
+        (lambda: sch.ou_from_ve(torch.ones(2), math.nan), r"sigma must be in \[0, inf"),
+        (lambda: sch.ou_from_ve([1.0, math.nan], 1), "y must be finite"),
+        (lambda: sch.uniform_grid(0.0, math.inf, 3), r"stop must be in \(-inf, inf"),
         (lambda: sch.ve_from_ou(torch.ones(2), -1), r"s must be in \[0, inf"),
         (lambda: sch.log_uniform_grid(0.0, 1.0, 5), r"start must be in \(0, inf"),
         (lambda: sch.uniform_grid(0.0, 1.0, 1), "n must be at least 2, got 1"),
