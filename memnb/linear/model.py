@@ -119,9 +119,10 @@ class LinearModel:
 
     Notes
     -----
-    Every value works for which :math:`e^{-2T} \sigma^2` and :math:`e^{-2T} \sigma^2 + \Delta_T` are
-    positive and finite in double precision; for :math:`\sigma = 1` that is T up to 372. The signal
-    fraction then lies anywhere in (0, 1]: it is 1 where rounding hides the noise.
+    Every value works for which :math:`e^{-2T} \sigma^2`, its sum with :math:`\Delta_T` and the
+    signal fraction are positive and finite in double precision; for P2's other values that is T up
+    to 372. The signal fraction then lies anywhere in (0, 1]: it is 1 where rounding hides the
+    noise.
 
     Examples
     --------
@@ -143,7 +144,8 @@ class LinearModel:
             )
             object.__setattr__(self, name, value)
         signal = math.exp(-2 * self.T) * self.sigma**2
-        if not 0 < signal < math.inf or not 0 < signal + self.noise_variance < math.inf:
+        total = signal + self.noise_variance
+        if not 0 < signal < math.inf or not total < math.inf or signal / total == 0:
             raise ValueError(
                 f"T, lam and sigma must leave a signal and a noise that floating point can hold, "
                 f"got T = {self.T:g}, lam = {self.lam:g}, sigma = {self.sigma:g}"

@@ -340,6 +340,8 @@ def test_errors_name_the_argument():
         linear.LinearModel(3, T=-1)
     with pytest.raises(ValueError, match="floating point can hold"):
         linear.LinearModel(3, T=500)
+    with pytest.raises(ValueError, match="floating point can hold"):
+        linear.LinearModel(3, T=372, lam=1e6)
     with pytest.raises(TypeError, match=r"y must be float64, got torch.float32"):
         model.fit(good.float(), good)
     with pytest.raises(ValueError, match="n at least 2"):

@@ -294,7 +294,7 @@ def test_log_determinant_at_zero_is_the_limit_of_small_s():
         assert gaps[0] > gaps[1] > gaps[2] and gaps[2] < 5e-3
 
 
-@pytest.mark.parametrize("T", [1e-12, 0.01, 20.0, 25.0, 50.0, 300.0, 372.0])
+@pytest.mark.parametrize("T", [1e-12, 0.01, 20.0, 25.0, 50.0, 300.0, 350.0])
 def test_every_diffusion_time_has_a_fit_and_a_limit(T):
     """A long time leaves a signal fraction near 0: rho_G is then noise around the mean alone."""
     for lam in (math.exp(-4), 1e-6, 1e6):
