@@ -47,10 +47,8 @@ _HOMES = {
     "minnorm.flows": (
         "critical_time",
         "probability_flow",
-        "probability_flow_stepped",
         "probability_flow_trajectory",
         "score_flow",
-        "score_flow_stepped",
         "score_flow_trajectory",
     ),
     "minnorm.geometry": ("TrainingSet",),
@@ -58,6 +56,7 @@ _HOMES = {
     "minnorm.planar": ("minimum_norm_planar",),
     "minnorm.recognize": ("training_set",),
     "minnorm.simplex": ("equilateral_triangle", "obtuse_simplex", "widest_angle"),
+    "minnorm.stepped": ("probability_flow_stepped", "score_flow_stepped"),
     "minnorm.stability": ("StationaryPoints", "stationary_points", "sum_margin"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -17,10 +17,11 @@ from memnb.figures.style import with_note
 from memnb.minnorm.data import gaussian_starts
 from memnb.minnorm.denoisers import RampDenoiser
 from memnb.minnorm.endpoints import classify
-from memnb.minnorm.flows import probability_flow, score_flow, score_flow_stepped
+from memnb.minnorm.flows import probability_flow, score_flow
 from memnb.minnorm.planar import minimum_norm_planar
 from memnb.minnorm.simplex import equilateral_triangle, obtuse_simplex, widest_angle
 from memnb.minnorm.stability import stationary_points
+from memnb.minnorm.stepped import score_flow_stepped
 
 __all__ = ["EXPLORERS", "any_points", "ends", "opening_angle", "triangle"]
 

@@ -35,7 +35,8 @@ import torch
 
 from memnb.validation import check_points, check_real
 
-from ._events import CHUNK, Ramps, move
+from ._events import CHUNK, move
+from ._ramps import Ramps
 from .denoisers import RampDenoiser
 
 __all__ = ["CoupledFlow", "count_events", "probability_flow_coupled", "score_flow_coupled"]

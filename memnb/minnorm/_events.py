@@ -59,70 +59,14 @@ from dataclasses import dataclass
 
 import torch
 
-from .data import TrainingSet
+from ._ramps import EPS, Ramps, growth, response, span
 
-__all__ = ["Moved", "Ramps", "move"]
+__all__ = ["Moved", "move"]
 
 ROUNDING = 45  # machine epsilons; smaller distances and speeds, relative to the ramps, are zero
-EPS = torch.finfo(torch.float64).eps
 SMALL = 0.05  # modes of smaller mu are not split off, since that would cancel
 MAX_STEPS = 20_000
 CHUNK = 4_000_000  # numbers in a batch of matrices
-
-
-@dataclass(frozen=True)
-class Ramps:
-    r"""Ramps of one radius along directions that are coupled, in float64.
-
-    Parameters
-    ----------
-    coupling : Tensor, shape (K, K)
-        :math:`E = G - I`, with zeros on the diagonal.
-    start, stop, lengths : Tensor, shape (K,)
-        Foot :math:`a_n`, top :math:`b_n > a_n` and height :math:`L_n > 0` of each ramp.
-    excess : Tensor, shape (K,)
-        Slope minus one, :math:`s_n - 1 = (L_n - b_n + a_n) / (b_n - a_n)`.
-    beyond : Tensor, shape (K,)
-        How far the end of a flat top, :math:`z_n = L_n`, lies beyond its foot, :math:`L_n - b_n`.
-    eps : float
-        Relative precision of the directions.
-    """
-
-    coupling: torch.Tensor
-    start: torch.Tensor
-    stop: torch.Tensor
-    lengths: torch.Tensor
-    excess: torch.Tensor
-    beyond: torch.Tensor
-    eps: float = EPS
-
-    @classmethod
-    def of(cls, training_set: TrainingSet, rho: float) -> "Ramps":
-        """The ramps of a training set for balls of radius rho >= 0."""
-        u = training_set.directions.detach().double()
-        low, high, lengths = (
-            t.detach().double() for t in (training_set.low, training_set.high, training_set.lengths)
-        )
-        width = high - low - 2 * rho
-        return cls(
-            coupling=(u @ u.mT).fill_diagonal_(0),
-            start=low + rho,
-            stop=high - rho,
-            lengths=lengths,
-            excess=((lengths - (high - low)) + 2 * rho) / width,
-            beyond=(lengths - high) + rho,
-            eps=torch.finfo(training_set.directions.dtype).eps,
-        )
-
-    @property
-    def slope(self) -> torch.Tensor:
-        r"""Slopes :math:`s_n = L_n / (b_n - a_n)`, shape (K,)."""
-        return 1 + self.excess
-
-    @property
-    def unit(self) -> float:
-        """The largest length, to which distances are compared."""
-        return float(torch.stack([self.lengths, self.start.abs(), self.stop.abs()]).max())
 
 
 @dataclass(frozen=True)
@@ -146,37 +90,6 @@ class Moved:
     c: torch.Tensor
     events: torch.Tensor
     jacobian: torch.Tensor | None
-
-
-def _growth(rate: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
-    r"""The integral :math:`F(\mu, r)`, for rate = mu - 1 of shape (B, K) and r of shape (B, 1)."""
-    mu, finite = 1 + rate, r.clamp(max=1e300)
-    grown = torch.where(rate == 0, finite, torch.expm1(rate * finite) / rate)
-    direct = (grown + torch.expm1(-r)) / mu.clamp(min=1e-3)
-    if not (mu < 1e-3).any():
-        return direct
-    # Small mu cancels. There F = sum_k mu^(k-1) P(k+1, r) with the incomplete gamma function P.
-    series = torch.zeros_like(direct)
-    for k in range(6, 0, -1):
-        series = series * mu + torch.special.gammainc(torch.full_like(r, k + 1.0), finite)
-    return torch.where(mu < 1e-3, series, direct)
-
-
-def _response(rate: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
-    r"""The integral :math:`(e^{(\mu - 1) r} - e^{-r}) / \mu`, shapes as in :func:`_growth`."""
-    mu = 1 + rate
-    short = r.clamp(max=745.0)  # beyond it exp(-r) is zero
-    product = mu * short
-    # The difference cancels for small mu r.
-    small = torch.exp(-short) * torch.where(mu == 0, short, torch.expm1(product) / mu)
-    finite = r.clamp(max=1e300)
-    return torch.where(product < 1, small, (torch.exp(rate * finite) - torch.exp(-finite)) / mu)
-
-
-def _span(rate: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
-    """The integral of exp(rate t) over the time left, infinite if it does not exist."""
-    finite = left.clamp(max=1e300)
-    return torch.where(rate == 0, left, torch.expm1(rate * finite) / rate)
 
 
 @dataclass(frozen=True)
@@ -256,27 +169,27 @@ class _Batch:
         noise = ROUNDING * EPS * terms
         split = mu > SMALL
         share = torch.where(split, amplitude / mu.clamp(min=SMALL), 0.0)
-        kept, still = share, None
+        lasting, still = share, None
         if self.forever:
             # Without end, what rounding put on a mode that does not decay must not decide.
             root = (piece == 1) * self.ramps.slope.sqrt()
             blur = (root * terms).norm(dim=-1, keepdim=True)
             blur = blur + rate.abs() * self.ramps.unit * root.norm(dim=-1, keepdim=True)
             still = (rate >= 0) & (amplitude.abs() < self.rounding * blur)
-            kept = torch.where(still, 0.0, share)
-        total, moving = (modes @ torch.stack([share, kept], dim=-1)).unbind(dim=-1)
+            lasting = torch.where(still, 0.0, share)
+        total, moving = (modes @ torch.stack([share, lasting], dim=-1)).unbind(dim=-1)
 
         finite = left[:, None]
-        growing = torch.where(kept == 0, 0.0, rate).amax(dim=-1)
+        growing = torch.where(lasting == 0, 0.0, rate).amax(dim=-1)
         horizon = torch.minimum(1 / growing.clamp(min=1e-300), left)
-        span = torch.where(kept == 0, 0.0, kept.abs() * _span(rate, finite))
-        steeper = torch.where(kept == 0, 0.0, rate.clamp(min=0) * horizon[:, None]).exp()
-        bend = kept.abs() * rate.abs() * steeper
+        path = torch.where(lasting == 0, 0.0, lasting.abs() * span(rate, finite))
+        steeper = torch.where(lasting == 0, 0.0, rate.clamp(min=0) * horizon[:, None]).exp()
+        bend = lasting.abs() * rate.abs() * steeper
         rest = torch.where(split, 0.0, amplitude).abs()
-        reach, bound, rest = (modes.abs() @ torch.stack([span, bend, rest], -1)).unbind(dim=-1)
+        reach, bound, rest = (modes.abs() @ torch.stack([path, bend, rest], -1)).unbind(dim=-1)
         base = v - total
         size = base.abs() + rest / (1 - SMALL)  # F(mu, inf) = 1 / (1 - mu)
-        # A base below rounding goes nowhere; kept, it would shorten the steps of a slow flow.
+        # A base below rounding goes nowhere, and would shorten the steps of a slow flow.
         quiet = size < noise
         size = torch.where(quiet, 0.0, size)
 
@@ -309,7 +222,7 @@ class _Batch:
         """Move the given rows for the times dr, which must not lead beyond their pieces."""
         r, rate = dr[:, None], self.rate[rows]
         share, lost = torch.exp(-r), torch.expm1(-r)
-        weight = torch.where(m.amplitude == 0, 0.0, m.amplitude * _growth(rate, r))
+        weight = torch.where(m.amplitude == 0, 0.0, m.amplitude * growth(rate, r))
         if m.still is not None:  # take out what the first term has of such a mode
             weight = torch.where(m.still, m.amplitude * lost / (1 + rate), weight)
         moved = (weight[:, None, :] @ self.project[rows]).squeeze(1)
@@ -323,7 +236,7 @@ class _Batch:
                 + self.ramps.coupling @ c
                 + torch.diag_embed(self.decay[rows, None].expand_as(rate))
             )
-            change = p.mT @ (_response(rate, r)[..., None] * (p @ z))
+            change = p.mT @ (response(rate, r)[..., None] * (p @ z))
             self.jacobian[rows] = share[..., None] * c + change
             self.decay[rows] *= torch.exp(-dr)
 

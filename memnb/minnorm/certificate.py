@@ -42,7 +42,7 @@ import numpy as np
 
 from memnb.validation import check_integer, check_real
 
-from .data import TrainingSet
+from .geometry import TrainingSet
 from .planar import normalized
 
 __all__ = ["certified_cost"]

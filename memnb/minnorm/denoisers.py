@@ -35,7 +35,7 @@ import torch
 
 from memnb.validation import check_points, check_real
 
-from .data import TrainingSet
+from .geometry import TrainingSet
 
 __all__ = ["EmpiricalBayesDenoiser", "RampDenoiser", "ReLUNetwork", "ramp_family"]
 

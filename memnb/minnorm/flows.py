@@ -28,8 +28,8 @@ a straight line in :math:`\sigma`, one DDIM step, whose end at :math:`\sigma = 0
 at the start.
 
 For simplex data the coordinates are coupled; :mod:`memnb.minnorm._coupled` solves those flows
-exactly too, from event to event. For any other denoiser, :func:`score_flow_stepped` and
-:func:`probability_flow_stepped` integrate numerically, with the solvers of torchdiffeq.
+exactly too, from event to event. For any other denoiser, :mod:`memnb.minnorm.stepped` integrates
+numerically.
 
 References
 ----------
@@ -41,29 +41,23 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-from torchdiffeq import odeint
 
-from memnb.validation import check_choice, check_points, check_real
+from memnb.validation import check_points, check_real
 
 from ._coupled import probability_flow_coupled, score_flow_coupled
-from .data import TrainingSet
 from .denoisers import RampDenoiser
+from .geometry import TrainingSet
+from .stepped import check_grid
 
 __all__ = [
     "critical_time",
     "probability_flow",
-    "probability_flow_stepped",
     "probability_flow_trajectory",
     "score_flow",
-    "score_flow_stepped",
     "score_flow_trajectory",
 ]
 
-FIXED_STEP = ("euler", "midpoint", "rk4")
-ADAPTIVE = ("dopri5", "dopri8")
 BLOCK = 4096  # starts at a time
-
-Denoiser = Callable[[torch.Tensor], torch.Tensor]
 
 
 def _require_ramps(denoiser: object, instead: str) -> RampDenoiser:
@@ -86,18 +80,6 @@ def _require_one_width(denoiser: object) -> RampDenoiser:
             f"{float(widths.max()):g}: use probability_flow_stepped"
         )
     return denoiser
-
-
-def _check_grid(name: str, grid: Sequence[float], *, decreasing: bool) -> torch.Tensor:
-    grid = check_points(name, grid, dtype=torch.float64)
-    steps = -grid.diff() if decreasing else grid.diff()
-    order = "decreasing" if decreasing else "increasing"
-    if grid.ndim != 1 or len(grid) < 2 or not (steps > 0).all() or grid.min() < 0:
-        raise ValueError(
-            f"{name} must be a strictly {order} 1-D grid of at least 2 numbers >= 0, "
-            f"got {grid.tolist() if grid.numel() < 8 else f'shape {tuple(grid.shape)}'}"
-        )
-    return grid
 
 
 def _in_blocks(
@@ -219,7 +201,7 @@ def score_flow_trajectory(
     """
     _require_ramps(denoiser, "score_flow_stepped")
     y = check_points("y", y, denoiser.training_set.dim)
-    r = _check_grid("r_grid", r_grid, decreasing=False)
+    r = check_grid("r_grid", r_grid, decreasing=False)
     if not denoiser.training_set.is_orthogonal:
         path = [score_flow_coupled(y, denoiser, float(r[0]))]
         for step in r.diff().tolist():
@@ -233,12 +215,12 @@ def _check_levels(sigma_0: float, sigma_1: float) -> tuple[float, float]:
     return sigma_0, check_real("sigma_1", sigma_1, 0, sigma_0)
 
 
-def _probability_flow(y: torch.Tensor, denoiser: RampDenoiser, kept: torch.Tensor) -> torch.Tensor:
-    """Closed form for orthogonal data; kept = sigma_1 / sigma_0 is one number, or (T, 1, 1)."""
+def _probability_flow(y: torch.Tensor, denoiser: RampDenoiser, share: torch.Tensor) -> torch.Tensor:
+    """Closed form for orthogonal data; share = sigma_1 / sigma_0 is one number, or (T, 1, 1)."""
     y, denoiser = denoiser.in_common_dtype(y)
-    kept = kept.to(y)
+    share = share.to(y)
     return _in_blocks(
-        y, lambda block: torch.lerp(denoiser(block), block, kept), max(1, BLOCK // kept.numel())
+        y, lambda block: torch.lerp(denoiser(block), block, share), max(1, BLOCK // share.numel())
     )
 
 
@@ -312,7 +294,7 @@ def probability_flow_trajectory(
     """
     _require_one_width(denoiser)
     y = check_points("y", y, denoiser.training_set.dim)
-    sigma = _check_grid("sigma_grid", sigma_grid, decreasing=True)
+    sigma = check_grid("sigma_grid", sigma_grid, decreasing=True)
     if not denoiser.training_set.is_orthogonal:
         levels = sigma.tolist()
         ends = [probability_flow_coupled(y, denoiser, levels[0], level) for level in levels]
@@ -362,153 +344,3 @@ def critical_time(y: torch.Tensor, training_set: TrainingSet, alpha: float) -> t
     z = training_set.to(dtype=dtype).coordinates(y.to(dtype))
     depth = torch.minimum(z, training_set.lengths - z).clamp(min=0)
     return (depth.amax(dim=-1) / alpha).square()
-
-
-def _integrate(
-    velocity: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-    y: torch.Tensor,
-    grid: torch.Tensor,
-    method: str,
-    return_path: bool,
-    tolerances: dict[str, float],
-) -> torch.Tensor:
-    """Solve dy/ds = velocity(s, y) on the grid with torchdiffeq; fixed methods step on it."""
-    check_choice("method", method, FIXED_STEP + ADAPTIVE)
-    grid = grid.to(y.device)
-    if method in FIXED_STEP:
-        if tolerances:
-            raise ValueError(f"rtol and atol have no meaning for method {method!r}")
-        options = {"options": {"grid_constructor": lambda func, y0, t: grid}}
-    else:  # end the last step on the grid: beyond it the velocity may have no value
-        names = ("rtol", "atol")
-        for name, value in tolerances.items():
-            check_choice("tolerance", name, names)
-            check_real(name, value, 0, math.inf, open_low=True, open_high=True)
-        options = {"options": {"step_t": grid[-1:]}, **tolerances}
-    # Without starts that ask for it, no graph of all steps is built for a network's weights.
-    with torch.set_grad_enabled(torch.is_grad_enabled() and y.requires_grad):
-        path = odeint(velocity, y, grid if return_path else grid[[0, -1]], method=method, **options)
-    return path if return_path else path[-1]
-
-
-def score_flow_stepped(
-    y: torch.Tensor,
-    denoiser: Denoiser,
-    r_grid: Sequence[float],
-    method: str = "rk4",
-    return_path: bool = True,
-    **tolerances: float,
-) -> torch.Tensor:
-    r"""Score flow of any denoiser, by a numerical method.
-
-    Parameters
-    ----------
-    y : Tensor, shape (..., d)
-        Starting points, at ``r_grid[0]``.
-    denoiser : callable
-        Maps (..., d) to (..., d).
-    r_grid : sequence of float, length T
-        Increasing times r; the steps of the fixed-step methods.
-    method : {"euler", "midpoint", "rk4", "dopri5", "dopri8"}
-        Fixed-step methods of order 1, 2 and 4, or adaptive ones with ``rtol`` and ``atol``.
-    return_path : bool
-        Whether to return the path on the grid or its last point only.
-    **tolerances : float
-        ``rtol`` and ``atol`` of the adaptive methods.
-
-    Returns
-    -------
-    Tensor, shape (T, ..., d) or (..., d)
-        A gradient for y is kept if y asks for one.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If points or grid are not finite, the grid is out of order, or a method, a variable or a
-        tolerance does not exist.
-
-    Examples
-    --------
-    >>> y = torch.tensor([1.0], dtype=torch.float64)
-    >>> decay = score_flow_stepped(y, torch.zeros_like, [0.0, 0.5, 1.0], return_path=False)
-    >>> round(decay.item(), 3), round(math.exp(-1), 3)
-    (0.368, 0.368)
-    """
-    y = check_points("y", y)
-    grid = _check_grid("r_grid", r_grid, decreasing=False)
-    return _integrate(lambda r, y: denoiser(y) - y, y, grid, method, return_path, tolerances)
-
-
-def probability_flow_stepped(
-    y: torch.Tensor,
-    family: Callable[[float], Denoiser],
-    grid: Sequence[float],
-    variable: str = "t",
-    method: str = "euler",
-    return_path: bool = True,
-    **tolerances: float,
-) -> torch.Tensor:
-    r"""Probability flow of any family of denoisers, by a numerical method.
-
-    The same ODE can be stepped in three variables, which differ in their errors:
-
-    - ``"t"``: :math:`dy/dt = -(h_\sigma(y) - y) / (2t)` with :math:`\sigma = \sqrt t`; Euler in it
-      is the discretization of arXiv:2506.19031;
-    - ``"sigma"``: :math:`dy/d\sigma = -(h_\sigma(y) - y) / \sigma`; Euler in it is DDIM;
-    - ``"log_sigma"``: :math:`dy/dr = h_\sigma(y) - y` with :math:`r = -\log\sigma`; the grid still
-      lists noise levels :math:`\sigma`.
-
-    Parameters
-    ----------
-    y : Tensor, shape (..., d)
-        Points at the first time or noise level of the grid.
-    family : callable
-        Maps a noise level :math:`\sigma` (float) to a denoiser, see
-        :func:`memnb.minnorm.denoisers.ramp_family`.
-    grid : sequence of float, length T
-        Decreasing times t or noise levels :math:`\sigma`; the steps of the fixed-step methods. It
-        may end at 0 only for Euler in t or :math:`\sigma`, which never evaluates the end.
-    variable : {"t", "sigma", "log_sigma"}
-        Variable of the grid and of the steps.
-    method : {"euler", "midpoint", "rk4", "dopri5", "dopri8"}
-        As in :func:`score_flow_stepped`.
-    return_path : bool
-        Whether to return the path on the grid or its last point only.
-    **tolerances : float
-        ``rtol`` and ``atol`` of the adaptive methods.
-
-    Returns
-    -------
-    Tensor, shape (T, ..., d) or (..., d)
-        A gradient for y is kept if y asks for one.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If points or grid are not finite, the grid is out of order, or a method, a variable or a
-        tolerance does not exist.
-    """
-    check_choice("variable", variable, ("t", "sigma", "log_sigma"))
-    y = check_points("y", y)
-    grid = _check_grid("grid", grid, decreasing=True)
-    if grid[-1] == 0 and (method != "euler" or variable == "log_sigma"):
-        raise ValueError(
-            f"grid must end above 0 for method {method!r} in {variable!r}: "
-            "the velocity has no value at zero noise"
-        )
-
-    last = float(grid[-1])
-
-    def velocity(s: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        s = float(s)
-        if variable != "log_sigma":
-            s = max(s, last)  # the trial step that sets the first step's size may go too far
-        if variable == "t":
-            return (y - family(math.sqrt(s))(y)) / (2 * s)
-        if variable == "sigma":
-            return (y - family(s)(y)) / s
-        return family(math.exp(-s))(y) - y
-
-    if variable == "log_sigma":
-        grid = -grid.log()
-    return _integrate(velocity, y, grid, method, return_path, tolerances)

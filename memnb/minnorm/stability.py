@@ -48,8 +48,8 @@ from memnb.streams import stream
 from memnb.validation import check_integer, check_real
 
 from .denoisers import RampDenoiser
-from .flows import score_flow_stepped
 from .geometry import TrainingSet, check_subset, check_training_set
+from .stepped import score_flow_stepped
 
 __all__ = [
     "StationaryPoints",

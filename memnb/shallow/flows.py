@@ -2,7 +2,8 @@ r"""Chapter 4: flows of trained denoisers, one network for each of S noise level
 
 The networks know S levels; the flow asks for any. A :class:`TrainedFamily` answers with the network
 of the nearest level in :math:`\log\sigma`, so that it takes the place of
-:func:`memnb.minnorm.denoisers.ramp_family` in :func:`memnb.minnorm.flows.probability_flow_stepped`.
+:func:`memnb.minnorm.denoisers.ramp_family` in
+:func:`memnb.minnorm.stepped.probability_flow_stepped`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import torch
 
 from memnb.minnorm.data import orthogonal_set
 from memnb.minnorm.denoisers import RampDenoiser, ReLUNetwork
-from memnb.minnorm.flows import probability_flow_stepped, score_flow, score_flow_stepped
+from memnb.minnorm.flows import score_flow
 from memnb.minnorm.grids import log_uniform_grid
+from memnb.minnorm.stepped import probability_flow_stepped, score_flow_stepped
 from memnb.validation import check_integer, check_real
 
 from .networks import NetworkBatch

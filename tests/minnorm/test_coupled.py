@@ -11,7 +11,8 @@ from scipy.integrate import solve_ivp
 
 import memnb
 from memnb.minnorm._coupled import CoupledFlow
-from memnb.minnorm._events import Ramps, _growth, _response, move
+from memnb.minnorm._events import move
+from memnb.minnorm._ramps import Ramps, growth, response
 
 SETS = {
     "pair": memnb.obtuse_simplex(3, 2, angle=130),
@@ -213,8 +214,8 @@ def test_growth_is_the_integral(mu, r):
             (mpmath.exp((m - 1) * t) - mpmath.exp(-t)) / m if mu > 1e-30 else t * mpmath.exp(-t)
         )
     rate, r = torch.tensor([[[mu - 1]], [[r]]], dtype=torch.float64)
-    assert float(_growth(rate, r)) == pytest.approx(exact, rel=1e-11, abs=1e-14)
-    assert float(_response(rate, r)) == pytest.approx(fall, rel=1e-11, abs=1e-14)
+    assert float(growth(rate, r)) == pytest.approx(exact, rel=1e-11, abs=1e-14)
+    assert float(response(rate, r)) == pytest.approx(fall, rel=1e-11, abs=1e-14)
 
 
 def test_single_precision_and_shapes():

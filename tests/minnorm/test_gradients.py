@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import memnb
-from memnb.minnorm.flows import score_flow_stepped
+from memnb.minnorm.stepped import score_flow_stepped
 
 SETS = {
     "orthogonal": memnb.orthogonal_set(4, 5, [1.0, 0.7, 1.4], seed=3),
