@@ -134,10 +134,10 @@ def test_samples_have_the_noise_they_claim_and_do_not_depend_on_the_batch():
 
 def _rounded(x):
     """Digits that do not depend on how a normal number was scaled and shifted."""
-    return (x * 1e9).round()
+    return (x * 1e12).round()
 
 
-def test_samples_weights_and_starts_of_one_seed_are_independent():
+def test_samples_weights_dropped_values_and_starts_of_one_seed_are_independent():
     """Two generators seeded alike would give the noise of the samples as first weights."""
     data = memnb.orthogonal_set(5, 6)
 
@@ -149,12 +149,15 @@ def test_samples_weights_and_starts_of_one_seed_are_independent():
         nets = NetworkBatch.random(1, width, 6, seed=3, dtype=F64)
         return nets.W[0, :1000, :-1].flatten() * 6**0.5
 
+    samples = trained.draw_samples(data, 0.05, 2, seed=3)
+    dropout = train_module.Trainer(samples, Training(1000, Dropout(), seed=3))
     drawn = {
         "samples": noise(200),
         "samples of another M": noise(201),
         "weights": weights(1000),
         "weights of another width": weights(1001),
         "starts": memnb.gaussian_starts(1000, 6, seed=3).flatten(),
+        "dropped values": torch.randn(6000, generator=dropout.generator, dtype=F64),
     }
     for name, x in drawn.items():
         assert abs(float(x.mean())) < 5 / 6000**0.5 and abs(float(x.std()) - 1) < 0.05
