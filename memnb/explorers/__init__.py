@@ -1,4 +1,4 @@
-"""The book's explorers; ``ALL`` maps each name to a factory with the book's defaults."""
+"""Chapters 1 to 6: explorers; ``ALL`` maps each name to a factory with the book's defaults."""
 
 from memnb.explorers import (
     linear_model,

@@ -1,4 +1,4 @@
-"""Explorers: one pure function of a few sliders, for three audiences.
+"""All chapters: explorers, one pure function of a few sliders, for three audiences.
 
 An :class:`Explorer` wraps ``frame(**values) -> Figure``. In JupyterLab, sliders recompute the
 frame. On the website there is no Python, so the frames of a (thinner) grid are computed in advance

@@ -1,4 +1,4 @@
-r"""Explorers of the chapter on the linear model.
+r"""Chapter 5: explorers of the linear model.
 
 Both use the expectation of :math:`\Delta` over the original set, so that N costs nothing, and keep
 the fits of the last settings: moving N, the kernel width or the mark only evaluates closed forms.
@@ -47,7 +47,7 @@ def _sign(n, d, N, T, scale, factor, seed, most):
     return sign
 
 
-def onset(seed=0, most=50):
+def onset(seed: int = 0, most: int = 50) -> Explorer:
     r"""The onset of generalization: :math:`\mathbb{E} H^2` and :math:`P(\Delta > 0)` against n.
 
     Parameters
@@ -100,7 +100,7 @@ def onset(seed=0, most=50):
     return Explorer(frame, axes, alt, "The onset of generalization", number="5.15")
 
 
-def spectrum(seed=0):
+def spectrum(seed: int = 0) -> Explorer:
     r"""Variances of the generated Gaussian along its axes, for one training set.
 
     Parameters

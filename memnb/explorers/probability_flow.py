@@ -1,4 +1,4 @@
-r"""Explorers of the chapter on probability flow.
+r"""Chapter 2: explorers of probability flow.
 
 All data lie on the axes, and the starts stay the same while N, the radius or the threshold moves.
 The dimension decides nothing about the endpoints: its slider draws other starts, so that the
@@ -31,7 +31,7 @@ def _starts(n_starts, d, seed):
     return gaussian_starts(n_starts, d, seed=seed)
 
 
-def two_flows(n_starts=160, seed=0, spread=0.05):
+def two_flows(n_starts: int = 160, seed: int = 0, spread: float = 0.05) -> Explorer:
     r"""Endpoints of score flow and probability flow from the same starts, side by side.
 
     Parameters
@@ -85,7 +85,7 @@ def two_flows(n_starts=160, seed=0, spread=0.05):
     return Explorer(frame, axes, alt, "Two flows from the same starts", number="2.1")
 
 
-def early_stopping(n_starts=500, seed=0):
+def early_stopping(n_starts: int = 500, seed: int = 0) -> Explorer:
     r"""Endpoint classes of probability flow against the initial ball radius.
 
     Parameters

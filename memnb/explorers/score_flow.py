@@ -1,4 +1,4 @@
-r"""Explorers of the chapter on score flow.
+r"""Chapter 1: explorers of score flow.
 
 All starts are the first d columns of one fixed set of Gaussian numbers and all data lie on the
 axes, so that moving one slider changes one thing: the same points stay on the screen.
@@ -33,7 +33,7 @@ def _starts(n_starts, seed):
     return gaussian_starts(n_starts, MAX_DIM, seed=seed)
 
 
-def field(n_starts=60, seed=0):
+def field(n_starts: int = 60, seed: int = 0) -> Explorer:
     r"""The plane of three points: vector field, and starts at a chosen time of the flow.
 
     Parameters
@@ -72,7 +72,7 @@ def field(n_starts=60, seed=0):
     return Explorer(frame, axes, alt, "Score flow in the plane", number="1.2")
 
 
-def plane(n_starts=150, seed=0):
+def plane(n_starts: int = 150, seed: int = 0) -> Explorer:
     r"""Points of a d-dimensional score flow at time r, in their first two coordinates.
 
     Parameters
@@ -108,7 +108,7 @@ def plane(n_starts=150, seed=0):
     return Explorer(frame, axes, alt, "Where the points are at time r", number="1.5")
 
 
-def counts(n_starts=500, seed=0):
+def counts(n_starts: int = 500, seed: int = 0) -> Explorer:
     r"""How many points of a score flow are in each endpoint class, against time.
 
     Parameters

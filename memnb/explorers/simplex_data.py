@@ -1,4 +1,4 @@
-r"""Explorers of the chapter on simplex data.
+r"""Chapter 3: explorers of simplex data.
 
 In the plane the whole window is shown, each start colored by where its score flow ends. For simplex
 data the ends are exact; for other points the denoiser is the solution of a convex program and the
@@ -6,6 +6,7 @@ flow is integrated, and the figure says so.
 """
 
 import math
+from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -50,7 +51,7 @@ def _ramp_plane(data, rho, window):
     )
 
 
-def opening_angle(n_grid=38):
+def opening_angle(n_grid: int = 38) -> Explorer:
     r"""Three points at an opening angle: field, attractors and basins of the score flow.
 
     Parameters
@@ -84,7 +85,7 @@ def opening_angle(n_grid=38):
     return Explorer(frame, axes, alt, "Opening the angle", number="3.1")
 
 
-def triangle(n_grid=40):
+def triangle(n_grid: int = 40) -> Explorer:
     r"""The equilateral triangle: field, attractors and basins of the score flow.
 
     Parameters
@@ -127,7 +128,7 @@ def _ends(N, d, opening, rho, n_starts, seed):
     return data, angle, ends
 
 
-def ends(n_starts=60, seed=0):
+def ends(n_starts: int = 60, seed: int = 0) -> Explorer:
     r"""Endpoint classes of both flows on an obtuse simplex with equal edges and angles.
 
     The simplex lies along the first axes, so that, as in the chapter on probability flow, another
@@ -177,7 +178,9 @@ def ends(n_starts=60, seed=0):
 SPOTS = ((1.0, 0.0), (0.0, 1.0), (-0.7, 0.5))
 
 
-def any_points(n_grid=28, n_directions=60, spots=SPOTS):
+def any_points(
+    n_grid: int = 28, n_directions: int = 60, spots: Sequence[tuple[float, float]] = SPOTS
+) -> Explorer:
     r"""Three to five points in the plane: the cheapest denoiser and its flow, all numerical.
 
     The points are :math:`(0, 0)`, some of the spots, and one that the reader moves.

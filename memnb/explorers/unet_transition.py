@@ -1,11 +1,16 @@
-r"""Explorers of the chapter on the U-Net transition.
+r"""Chapter 6: explorers of the U-Net transition.
 
 What networks generated is read from the results of long runs, so that a slider only looks up and
 measures. :class:`LiveTraining` is the exception: in JupyterLab it trains a small network.
 """
 
-from dataclasses import replace
+from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
 import torch
 
 from memnb.explorers.base import Axis, Explorer
@@ -18,6 +23,9 @@ from memnb.unet.copies import THRESHOLD, agreement, nearest_neighbors
 from memnb.unet.diffusion import gaussian_noise, make_schedule, sample
 from memnb.unet.training import train
 
+if TYPE_CHECKING:
+    import ipywidgets
+
 __all__ = ["EXPLORERS", "LiveTraining", "copies", "figure_four", "two_networks"]
 
 COLUMNS = 8
@@ -25,7 +33,7 @@ LABELS = ("made", "nearest")  # short: they take width from the images on a phon
 THIRD = round(THRESHOLD, 3)
 
 
-def copies():
+def copies() -> Explorer:
     """Generated digits over their nearest training digits.
 
     Returns
@@ -59,7 +67,7 @@ def copies():
     return Explorer(frame, axes, alt, "Copies or new images?", number="6.2")
 
 
-def two_networks():
+def two_networks() -> Explorer:
     """Images of two networks that were trained on disjoint digits, from the same noise.
 
     Returns
@@ -95,7 +103,7 @@ PROTOCOLS = {
 }
 
 
-def figure_four():
+def figure_four() -> Explorer:
     """The paper's figure 4 under four ways of training and three ways of measuring.
 
     Returns
@@ -140,10 +148,17 @@ class LiveTraining:
         that of the weights, of the batches and of the noise that the images are made from.
     """
 
-    def __init__(self, sizes=(2, 4, 8, 16, 64), steps=(50, 100, 200, 400, 800), seeds=range(10)):
+    def __init__(
+        self,
+        sizes: Sequence[int] = (2, 4, 8, 16, 64),
+        steps: Sequence[int] = (50, 100, 200, 400, 800),
+        seeds: Sequence[int] = range(10),
+    ) -> None:
         self.sizes, self.steps, self.seeds = tuple(sizes), tuple(steps), tuple(seeds)
 
-    def figure(self, n, steps, seed, on_step=None):
+    def figure(
+        self, n: int, steps: int, seed: int, on_step: Callable[[int, int], None] | None = None
+    ) -> go.Figure:
         """Train on n digits; the generated images over their nearest training images."""
         training = networks.OnDigits(n, base=networks.LIVE).images()
         config = replace(networks.LIVE, steps=steps, seed=seed)
@@ -156,13 +171,12 @@ class LiveTraining:
         rows = (x[:COLUMNS], training[near.index[:COLUMNS]])
         return figures.gallery_figure(rows, LABELS, memorized[:COLUMNS], note)
 
-    def widget(self):
+    def widget(self) -> ipywidgets.VBox:
         """The sliders, the button, its progress bar and the images, for JupyterLab.
 
         What goes wrong while it trains is told in a line below the images.
         """
         import ipywidgets
-        import plotly.graph_objects as go
 
         def slider(options, value, name):
             value = value if value in options else options[0]

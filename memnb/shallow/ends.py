@@ -9,6 +9,7 @@ mean of more than two standard errors; everything between is "even".
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -80,7 +81,7 @@ def kinds(
 
 
 def fractions(
-    flow: str, threshold: float = 0.2, norm: str = "l2", **options
+    flow: str, threshold: float = 0.2, norm: str = "l2", **options: Any
 ) -> dict[int, dict[str, tuple[float, float]]]:
     """For every N of a kept run the fractions of all classes with their errors.
 
@@ -144,7 +145,7 @@ class Difference:
 
 
 def compare(
-    kind: str, threshold: float = 0.2, norm: str = "l2", **options
+    kind: str, threshold: float = 0.2, norm: str = "l2", **options: Any
 ) -> dict[int, Difference]:
     """How often probability and score flow of a kept run end in one class, for every N.
 

@@ -91,13 +91,16 @@ class AugmentedLagrangian(Method):
 
     @property
     def on_cost(self) -> float:
+        """1: what is minimized is C itself."""
         return 1.0
 
     @property
     def has_multipliers(self) -> bool:
+        """Every residual has one."""
         return True
 
     def penalties(self, samples: NoisySamples) -> torch.Tensor:
+        """``penalty``, or if it is not given the default for these samples, shape (S,)."""
         if self.penalty is not None:
             return torch.full((len(samples.inputs),), self.penalty).to(samples.inputs)
         n_points = samples.training_set.n_points
@@ -128,6 +131,7 @@ class WeightDecay(Method):
 
     @property
     def on_cost(self) -> float:
+        """``strength``."""
         return self.strength
 
 
@@ -158,6 +162,7 @@ class Dropout(Method):
 
     @property
     def dropped(self) -> float:
+        """``p``."""
         return self.p
 
 
