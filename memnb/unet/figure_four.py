@@ -10,8 +10,7 @@ over training sets and networks. Whether two turns align is judged by
 References
 ----------
 P2 (*On the Onset of Memorization to Generalization Transition in Diffusion Models*, ICLR 2025
-submission), Section 4 and Figure 4, and its author's script at
-https://github.com/I-Halder/a-solvable-generative-model-with-a-linear-one-step-denoiser.
+submission), Section 4 and Figure 4.
 """
 
 import math
@@ -28,12 +27,13 @@ from .images import synthetic_images
 from .resampling import Originals, Resampled, resample
 
 __all__ = [
+    "Precisions",
     "Turns",
     "copied_share",
     "fall",
     "pools",
+    "precision_pairs",
     "rule_verdicts",
-    "script_units",
     "shortfall",
     "turns",
 ]
@@ -183,33 +183,61 @@ def rule_verdicts(curves: Mapping[str, Any]) -> tuple[int, int]:
     return int((each <= 0.5).sum()), each.numel()
 
 
-def script_units(
-    generated: torch.Tensor, training: torch.Tensor, originals: torch.Tensor, seed: int = 0
-) -> float:
-    r""":math:`P(\Delta > 0)` in the units of the author's script.
-
-    There original images stay multiplied by 255. At the 16 points of (0, 1) their density is then
-    0, so that :math:`\Delta = E_{TG} - \int \rho_G^2 = \int \rho_T^2 - 2 \int \rho_T \rho_G` does
-    not depend on them.
+@dataclass(frozen=True)
+class Precisions:
+    r"""One network trained in bfloat16 and, from the same seed, in float32; pairs in this order.
 
     Parameters
     ----------
-    generated, training, originals : Tensor, shape (m, 1, S, S)
-        Images; 60 draws of 10, 10 and 100 of them.
-    seed : int
-        Of the draws.
+    n : int
+        Number of training images.
+    loss : (float, float)
+        Mean of the last five losses.
+    e_og, p : (float, float)
+        :math:`E_{OG}` and :math:`P(\Delta > 0)`.
+    pixel_gap : float
+        Mean difference of a pixel of the generated images.
+    pixel_std : float
+        Standard deviation of a pixel of those in float32.
+    """
+
+    n: int
+    loss: tuple[float, float]
+    e_og: tuple[float, float]
+    p: tuple[float, float]
+    pixel_gap: float
+    pixel_std: float
+
+
+def precision_pairs(
+    low: tuple[Mapping[str, torch.Tensor], Mapping[str, Any]],
+    full: tuple[Mapping[str, torch.Tensor], Mapping[str, Any]],
+) -> list[Precisions]:
+    """Compare networks of two runs that differ in precision only.
+
+    Parameters
+    ----------
+    low, full : (dict, dict)
+        Arrays of a run and its curves, as :func:`~memnb.unet.readback.load` and
+        :func:`~memnb.unet.readback.transition` return them; seed 0 of each n of ``full``.
 
     Returns
     -------
-    float
-
-    Raises
-    ------
-    TypeError, ValueError
-        If images are none, or fewer than are drawn.
+    list of Precisions
     """
-    draws = Originals(255 * originals, 60, 100, seed, bounded=False)
-    return resample(generated, training, draws, seed=seed, rule="grid").p_positive[0]
+    rows = []
+    for n in full[1]["n"]:
+        key = f"n{n}-paper-s0"
+        loss, e_og, p = [], [], []
+        for arrays, curves in (low, full):
+            k = curves["n"].index(n)
+            loss.append(arrays[f"{key}-loss"][-5:].mean().item())
+            e_og.append(curves["each"]["e_og"][0][k].item())
+            p.append(curves["each"]["p"][0][k].item())
+        x, y = (arrays[f"{key}-images"].double() for arrays, _ in (low, full))
+        gap = (x - y).abs().mean().item()
+        rows.append(Precisions(n, tuple(loss), tuple(e_og), tuple(p), gap, y.std().item()))
+    return rows
 
 
 def pools(sizes: Sequence[int], seed: int = 0) -> list[Resampled]:

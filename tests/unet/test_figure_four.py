@@ -86,18 +86,24 @@ def test_shares_of_copies_by_n():
     assert shares[20] == (pytest.approx(5 / 30), pytest.approx(5 / 30))
 
 
-def test_in_the_units_of_the_script_generators_far_from_training_generalize():
-    """Wide pixels hardly overlap with training images, so that Delta is the square of rho_T."""
-    training, new, other = (
-        synthetic_images(200, 8, 1, purpose=name) for name in ("training", "new", "other")
-    )
-    wide = 0.5 + 4.5 * (new - 0.5)
-    values = [figure_four.script_units(x, training, other) for x in (wide, new, training)]
-    assert values[0] == 1 and values[1] < 0.6 and values[2] < 0.5
-    # It does not depend on the original images at all
-    assert figure_four.script_units(new, training, training) == values[1]
-
-
 def test_a_larger_pool_changes_nothing_beyond_the_error():
-    small, large = (drawn.mean("e_og") for drawn in figure_four.pools((2000, 20000)))
+    small, large = (drawn.mean("e_og") for drawn in figure_four.pools((500, 5000)))
     assert abs(small[0] - large[0]) < 4 * math.hypot(small[1], large[1])
+
+
+def test_pairs_of_precisions_are_the_networks_of_one_seed():
+    n = [10, 30]
+    x, y = (synthetic_images(5, 4, k, purpose="precision") for k in (1, 2))
+    low, full = (
+        {f"n{m}-paper-s0-{name}": value for m in n for name, value in each.items()}
+        for each in (
+            {"images": x, "loss": torch.tensor([9.0, 1, 2, 3, 4, 5])},
+            {"images": y, "loss": torch.tensor([9.0, 2, 2, 2, 2, 2])},
+        )
+    )
+    first = {"n": [10, 20, 30], "each": {k: torch.tensor([[1.0, 2, 3]]) for k in ("p", "e_og")}}
+    second = {"n": [30], "each": {k: torch.tensor([[7.0]]) for k in ("p", "e_og")}}
+    (row,) = figure_four.precision_pairs((low, first), (full, second))
+    assert row.n == 30 and row.loss == (3.0, 2.0) and row.p == row.e_og == (3.0, 7.0)
+    assert row.pixel_gap == pytest.approx((x - y).abs().mean().item(), rel=1e-6)
+    assert row.pixel_std == pytest.approx(y.std().item(), rel=1e-6)
