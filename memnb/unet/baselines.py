@@ -1,4 +1,4 @@
-r"""Networks that nobody has to train: denoisers known in closed form, as the samplers take them.
+r"""Chapter 6: denoisers known in closed form, as networks that nobody has to train.
 
 A sampler asks for the noise :math:`\varepsilon_\theta(x_t, t)`. With a denoiser's guess
 :math:`\hat x_0` it is
@@ -8,14 +8,17 @@ the minimum-norm and the empirical Bayes denoiser what it looks like to make sum
 or to copy them, and the best *linear* denoiser how far two means and covariances get.
 """
 
+from collections.abc import Callable
+
 import torch
 
-from .images import check_images
+from .diffusion import DiffusionSchedule
+from .images import ImagesLike, check_images
 
 __all__ = ["as_network", "linear_network"]
 
 
-def _step(t):
+def _step(t: torch.Tensor) -> int:
     """The step that all entries of t are."""
     step = int(t[0])
     if step < 1 or (t != step).any():
@@ -23,7 +26,7 @@ def _step(t):
     return step
 
 
-def as_network(family, schedule):
+def as_network(family: Callable, schedule: DiffusionSchedule) -> Callable:
     r"""The network :math:`\varepsilon_\theta(x_t, t)` that a family of denoisers is.
 
     A denoiser h of this book maps noisy images with values around [0, 1] and noise of standard
@@ -53,7 +56,7 @@ def as_network(family, schedule):
     return net
 
 
-def linear_network(images, schedule):
+def linear_network(images: ImagesLike, schedule: DiffusionSchedule) -> Callable:
     r"""The network whose denoiser is the best linear one for a set of images.
 
     With the mean m and the covariance C of the images, as the network sees them,

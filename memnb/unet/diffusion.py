@@ -1,4 +1,4 @@
-r"""Denoising diffusion in discrete steps: schedules, the forward process and two samplers.
+r"""Chapter 6: diffusion in discrete steps: schedules, the forward process and two samplers.
 
 A schedule is a sequence :math:`\beta_1, \dots, \beta_T`. With :math:`\alpha_t = 1 - \beta_t` and
 :math:`\bar\alpha_t = \prod_{s \le t} \alpha_s` the forward process is
@@ -23,6 +23,7 @@ Denoising Diffusion Probabilistic Models*, ICML 2021, arXiv:2102.09672.
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +32,7 @@ from memnb.streams import stream
 from memnb.validation import check_choice, check_integer, check_real
 
 from ._source import source
+from .images import ImagesLike, check_images
 
 __all__ = [
     "METHODS",
@@ -88,18 +90,18 @@ class DiffusionSchedule:
         return len(self.betas)
 
     @property
-    def alpha_bars(self):
+    def alpha_bars(self) -> torch.Tensor:
         r""":math:`\bar\alpha_0 = 1, \bar\alpha_1, \dots, \bar\alpha_T`, shape (T + 1,)."""
         one = torch.ones(1, dtype=self.betas.dtype)
         return torch.cat([one, (1 - self.betas).cumprod(0)])
 
     @property
-    def sigmas(self):
+    def sigmas(self) -> torch.Tensor:
         r"""Noise levels :math:`\sigma_0 = 0, \dots, \sigma_T` of the variance-exploding process."""
         bars = self.alpha_bars
         return ((1 - bars) / bars).sqrt()
 
-    def add_noise(self, x, t, noise):
+    def add_noise(self, x: torch.Tensor, t: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         r"""The forward process :math:`x_t`.
 
         Parameters
@@ -118,8 +120,12 @@ class DiffusionSchedule:
         Raises
         ------
         ValueError
-            If a step is outside 0 to T.
+            If a step is outside 0 to T, or x and noise differ in shape.
         """
+        if x.shape != noise.shape:
+            raise ValueError(
+                f"noise must have the shape of x, {tuple(x.shape)}, got {tuple(noise.shape)}"
+            )
         if t.numel() and not 0 <= t.min() <= t.max() <= self.n_steps:
             raise ValueError(
                 f"t must be between 0 and {self.n_steps}, got {t.min().item()} to {t.max().item()}"
@@ -129,7 +135,7 @@ class DiffusionSchedule:
         return bars.sqrt() * x + (1 - bars).sqrt() * noise
 
 
-def make_schedule(name="cosine", n_steps=None):
+def make_schedule(name: str = "cosine", n_steps: int | None = None) -> DiffusionSchedule:
     r"""A schedule by name.
 
     Parameters
@@ -214,8 +220,19 @@ def _ddim_steps(T, n_steps):
 
 
 @torch.no_grad()
-def sample(net, schedule, noise, method="ddim", n_steps=None, *, seed=None, clip=True,
-           variance="beta", until=0, batch=500):  # fmt: skip
+def sample(
+    net: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    schedule: DiffusionSchedule,
+    noise: ImagesLike,
+    method: str = "ddim",
+    n_steps: int | None = None,
+    *,
+    seed: int | None = None,
+    clip: bool = True,
+    variance: str = "beta",
+    until: int = 0,
+    batch: int = 500,
+) -> torch.Tensor:
     r"""Generate images from noise.
 
     DDIM is deterministic: with :math:`\varepsilon_\theta` and :math:`\hat x_0` at step t it goes to
@@ -236,7 +253,8 @@ def sample(net, schedule, noise, method="ddim", n_steps=None, *, seed=None, clip
         ``net(x, t)`` predicts the noise; x of shape (B, 1, S, S), t of int64 and shape (B,).
     schedule : DiffusionSchedule
     noise : Tensor, shape (n, 1, S, S)
-        :math:`x_T`. The device and the dtype of the computation.
+        :math:`x_T`, n >= 1. The device and the dtype of the computation; an array or lists of
+        floats are taken as well.
     method : {"ddim", "ddpm"}
     n_steps : int, optional
         Number of DDIM steps, at most T; T if not given.
@@ -260,15 +278,19 @@ def sample(net, schedule, noise, method="ddim", n_steps=None, *, seed=None, clip
 
     Raises
     ------
+    TypeError
+        If the noise is no array of floating-point numbers, or the schedule is none.
     ValueError
         If the method is unknown, DDIM has more steps than the schedule or is to stop early, a seed
-        is missing, or ``batch`` is below 1.
+        is missing, ``batch`` is below 1, there is no noise or it is not finite, or the network
+        returns another shape.
     """
     check_choice("method", method, METHODS)
     check_choice("variance", variance, ("beta", "posterior"))
     check_integer("batch", batch, 1)
-    if noise.ndim != 4 or noise.shape[1] != 1 or noise.shape[2] != noise.shape[3]:
-        raise ValueError(f"noise must have shape (n, 1, S, S), got {tuple(noise.shape)}")
+    if not isinstance(schedule, DiffusionSchedule):
+        raise TypeError(f"schedule must be a DiffusionSchedule, got {type(schedule).__name__}")
+    noise = check_images("noise", noise, bounded=False)
     T = schedule.n_steps
     check_integer("until", until, 0, T - 1)
     if method == "ddim":
@@ -299,6 +321,8 @@ def sample(net, schedule, noise, method="ddim", n_steps=None, *, seed=None, clip
 def _predict(net, x, t, bar, clip):
     """Predicted noise and clean image; consistent with each other after clipping."""
     eps = net(x, torch.full((len(x),), t, dtype=torch.long, device=x.device)).to(x.dtype)
+    if eps.shape != x.shape:
+        raise ValueError(f"net must return shape {tuple(x.shape)}, got {tuple(eps.shape)}")
     clean = (x - math.sqrt(1 - bar) * eps) / math.sqrt(bar)
     if clip:
         clean = clean.clamp(-1, 1)
@@ -326,7 +350,9 @@ def _ddpm_step(net, schedule, x, t, z, clip, variance):
     return x + math.sqrt(check_real("variance", spread, 0)) * z.to(x.device)
 
 
-def ideal_gaussian(schedule, mean, std, method="ddpm"):
+def ideal_gaussian(
+    schedule: DiffusionSchedule, mean: float, std: float, method: str = "ddpm"
+) -> tuple[float, float]:
     r"""What a *perfect* network generates for Gaussian data: mean and standard deviation.
 
     For pixels :math:`\mathcal{N}(m, s^2)` the best prediction of the noise is linear,
@@ -348,6 +374,11 @@ def ideal_gaussian(schedule, mean, std, method="ddpm"):
     Returns
     -------
     mean, std : float
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the method is unknown, or a number is not allowed.
 
     Examples
     --------

@@ -185,58 +185,53 @@ def rule_verdicts(curves: Mapping[str, Any]) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Precisions:
-    r"""One network trained in bfloat16 and, from the same seed, in float32; pairs in this order.
+    """One network trained in bfloat16 and, from the same seed, in float32.
 
     Parameters
     ----------
     n : int
         Number of training images.
     loss : (float, float)
-        Mean of the last five losses.
-    e_og, p : (float, float)
-        :math:`E_{OG}` and :math:`P(\Delta > 0)`.
+        Mean of the last five losses, in this order.
     pixel_gap : float
-        Mean difference of a pixel of the generated images.
+        Mean difference of a pixel of the images that the two generate.
     pixel_std : float
         Standard deviation of a pixel of those in float32.
     """
 
     n: int
     loss: tuple[float, float]
-    e_og: tuple[float, float]
-    p: tuple[float, float]
     pixel_gap: float
     pixel_std: float
 
 
 def precision_pairs(
-    low: tuple[Mapping[str, torch.Tensor], Mapping[str, Any]],
-    full: tuple[Mapping[str, torch.Tensor], Mapping[str, Any]],
+    low: Mapping[str, torch.Tensor], full: Mapping[str, torch.Tensor], sizes: Sequence[int]
 ) -> list[Precisions]:
     """Compare networks of two runs that differ in precision only.
 
     Parameters
     ----------
-    low, full : (dict, dict)
-        Arrays of a run and its curves, as :func:`~memnb.unet.readback.load` and
-        :func:`~memnb.unet.readback.transition` return them; seed 0 of each n of ``full``.
+    low, full : dict of str to Tensor
+        Arrays of the runs ``paper`` and ``float32``.
+    sizes : sequence of int
+        The n of which both have a network of seed 0.
 
     Returns
     -------
     list of Precisions
+
+    Raises
+    ------
+    KeyError
+        If one of them has no network of such n.
     """
     rows = []
-    for n in full[1]["n"]:
+    for n in sizes:
         key = f"n{n}-paper-s0"
-        loss, e_og, p = [], [], []
-        for arrays, curves in (low, full):
-            k = curves["n"].index(n)
-            loss.append(arrays[f"{key}-loss"][-5:].mean().item())
-            e_og.append(curves["each"]["e_og"][0][k].item())
-            p.append(curves["each"]["p"][0][k].item())
-        x, y = (arrays[f"{key}-images"].double() for arrays, _ in (low, full))
-        gap = (x - y).abs().mean().item()
-        rows.append(Precisions(n, tuple(loss), tuple(e_og), tuple(p), gap, y.std().item()))
+        loss = tuple(run[f"{key}-loss"][-5:].mean().item() for run in (low, full))
+        x, y = (run[f"{key}-images"].double() for run in (low, full))
+        rows.append(Precisions(n, loss, (x - y).abs().mean().item(), y.std().item()))
     return rows
 
 

@@ -1,4 +1,4 @@
-r"""The U-Net of the book: residual blocks, time embedding and attention, in two sizes.
+r"""Chapter 6: the U-Net, residual blocks, time embedding and attention, in two sizes.
 
 The network is diffusers' ``UNet2DModel``; this module only chooses its sizes and seeds its weights.
 Both sizes are ResNet blocks with group normalization, a sinusoidal embedding of the step that is
@@ -104,7 +104,7 @@ class UNet(nn.Module):
             torch.random.default_generator.set_state(weights.get_state())
             self.net = _diffusers_unet(image_size, **SIZES[size])
 
-    def forward(self, x, t):
+    def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         r"""Predicted noise, shape (B, 1, S, S).
 
         Parameters
@@ -122,6 +122,6 @@ class UNet(nn.Module):
         return self.net(x.float(), t, return_dict=False)[0]
 
 
-def count_parameters(net):
+def count_parameters(net: nn.Module) -> int:
     """Number of trainable parameters of a network."""
     return sum(p.numel() for p in net.parameters() if p.requires_grad)

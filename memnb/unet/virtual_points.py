@@ -1,4 +1,4 @@
-r"""Training images whose sums are images: a test for virtual points.
+r"""Chapter 6: training images whose sums are images, a test for virtual points.
 
 The minimum-norm denoisers of the first chapters are stationary not only at training points but at
 their *sums*, :math:`x_0 + \sum_{n \in I} (x_n - x_0)` with two or more terms. A network can be seen
@@ -22,6 +22,7 @@ Zeno et al., *When Diffusion Models Memorize*, ICML 2025, arXiv:2506.19031.
 """
 
 import itertools
+from collections.abc import Callable
 
 import torch
 
@@ -30,7 +31,7 @@ from memnb.streams import stream
 from memnb.validation import check_choice, check_integer, check_real
 
 from .diffusion import DiffusionSchedule, gaussian_noise, sample
-from .images import check_images
+from .images import ImagesLike, check_images
 
 __all__ = [
     "KINDS",
@@ -51,7 +52,7 @@ BASE = {"blocks": 0.1875, "waves": 0.5}
 HEIGHT = {"blocks": 0.625, "waves": 0.15625}  # exact in float32; both patterns have norm 1.25
 
 
-def simplex_images(kind, n_terms=6):
+def simplex_images(kind: str, n_terms: int = 6) -> torch.Tensor:
     r"""The image :math:`x_0` and k images that add one pattern each.
 
     Parameters
@@ -87,7 +88,7 @@ def simplex_images(kind, n_terms=6):
     return x
 
 
-def training_set(images):
+def training_set(images: ImagesLike) -> TrainingSet:
     r"""The images as a :class:`~memnb.minnorm.data.TrainingSet`, whose denoisers are known exactly.
 
     Parameters
@@ -99,6 +100,11 @@ def training_set(images):
     -------
     TrainingSet
         In dimension :math:`S^2`, float64, with center :math:`x_0`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If images are none, or a number or a name is not allowed.
     """
     x = check_images("images", images).double().flatten(1)
     difference = x[1:] - x[0]
@@ -114,7 +120,7 @@ def training_set(images):
     )
 
 
-def points_of(images, kind, count, seed=0):
+def points_of(images: ImagesLike, kind: str, count: int, seed: int = 0) -> torch.Tensor:
     r"""Points to start from: training images, sums, or neither.
 
     Parameters
@@ -133,6 +139,11 @@ def points_of(images, kind, count, seed=0):
     Returns
     -------
     Tensor of float32, shape (count, 1, S, S)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If images are none, or a number or a name is not allowed.
     """
     check_choice("kind", kind, POINTS)
     check_integer("count", count, 1)
@@ -156,7 +167,14 @@ def points_of(images, kind, count, seed=0):
     return (x[0] + torch.tensordot(c, x[1:] - x[0], dims=1)).float()
 
 
-def denoise_from(net, schedule, images, step, seed=0, n_steps=25):
+def denoise_from(
+    net: Callable,
+    schedule: DiffusionSchedule,
+    images: ImagesLike,
+    step: int,
+    seed: int = 0,
+    n_steps: int = 25,
+) -> torch.Tensor:
     """Add noise to images up to a step of the schedule, and remove it by DDIM from there.
 
     Parameters
@@ -177,6 +195,11 @@ def denoise_from(net, schedule, images, step, seed=0, n_steps=25):
     -------
     Tensor, shape (m, 1, S, S)
         Images with values in [0, 1].
+
+    Raises
+    ------
+    TypeError, ValueError
+        If images are none, or a number or a name is not allowed.
     """
     check_integer("step", step, 1, schedule.n_steps)
     check_integer("n_steps", n_steps, 1)
@@ -187,7 +210,9 @@ def denoise_from(net, schedule, images, step, seed=0, n_steps=25):
     return (sample(net, rest, noisy, n_steps=min(n_steps, step)) + 1) / 2
 
 
-def stayed(ends, points, images, threshold=0.2):
+def stayed(
+    ends: ImagesLike, points: ImagesLike, images: ImagesLike, threshold: float = 0.2
+) -> torch.Tensor:
     """Which points the denoising of :func:`denoise_from` has brought back to where they were.
 
     Parameters
@@ -202,12 +227,20 @@ def stayed(ends, points, images, threshold=0.2):
     Returns
     -------
     Tensor of bool, shape (m,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If images are none, or a number or a name is not allowed.
     """
     check_real("threshold", threshold, 0, open_low=True)
-    check_integer("the number of training images", len(check_images("images", images)), 2)
-    for name, x in (("ends", ends), ("points", points)):
-        check_images(name, x, images.shape[-1], bounded=False)
-    if len(ends) != len(points):
-        raise ValueError(f"ends and points must be as many, got {len(ends)} and {len(points)}")
-    unit = torch.pdist(images.double().flatten(1)).median()
-    return (ends.double() - points.double()).flatten(1).norm(dim=1) < threshold * unit
+    known = check_images("images", images).double()
+    check_integer("the number of training images", len(known), 2)
+    before, after = (
+        check_images(name, x, known.shape[-1], bounded=False).double()
+        for name, x in (("points", points), ("ends", ends))
+    )
+    if len(after) != len(before):
+        raise ValueError(f"ends and points must be as many, got {len(after)} and {len(before)}")
+    unit = torch.pdist(known.flatten(1)).median()
+    return (after - before).flatten(1).norm(dim=1) < threshold * unit

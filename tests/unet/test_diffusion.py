@@ -239,5 +239,30 @@ def test_errors():
         sample(toy, schedule, x, "ddpm")
     with pytest.raises(ValueError, match="seed must be None for DDIM"):
         sample(toy, schedule, x, seed=1)
-    with pytest.raises(ValueError, match=r"noise must have shape \(n, 1, S, S\), got \(2, 16\)"):
+    with pytest.raises(
+        ValueError, match=r"noise must have shape \(n, 1, S, S\) with n >= 1, got \(2, 16\)"
+    ):
         sample(toy, schedule, x.flatten(1))
+
+
+def test_noise_that_is_none_is_refused_and_arrays_are_noise():
+    schedule = make_schedule("cosine", 10)
+    noise = gaussian_noise(3, 4, 0)
+    whole = sample(toy, schedule, noise)
+    for same in (noise.numpy(), noise.double().tolist()):
+        torch.testing.assert_close(sample(toy, schedule, same).float(), whole)
+    with pytest.raises(
+        TypeError, match=r"noise must be of floating-point numbers, got torch\.int64"
+    ):
+        sample(toy, schedule, torch.ones(2, 1, 4, 4, dtype=torch.long))
+    for bad in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="noise must have finite values"):
+            sample(toy, schedule, torch.full((2, 1, 4, 4), bad))
+    with pytest.raises(ValueError, match=r"with n >= 1, got \(0, 1, 4, 4\)"):
+        sample(toy, schedule, noise[:0])
+    with pytest.raises(TypeError, match="schedule must be a DiffusionSchedule, got str"):
+        sample(toy, "cosine", noise)
+    with pytest.raises(ValueError, match=r"net must return shape \(3, 1, 4, 4\), got"):
+        sample(lambda x, t: x[..., :1], schedule, noise)
+    with pytest.raises(ValueError, match=r"noise must have the shape of x, \(3, 1, 4, 4\), got"):
+        schedule.add_noise(noise, torch.tensor([1, 2, 3]), noise[:1])
