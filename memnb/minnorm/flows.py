@@ -111,7 +111,9 @@ def _score_flow_coordinates(
     stays = at_middle | (leave > r)
     # Inside, z is repelled from the midpoint at rate k; outside, it is attracted to 0 or L.
     edge = torch.where(upper, distance.clamp(min=-rho), distance.clamp(max=rho))
-    exponent = torch.where(stays, torch.where(at_middle & r.isinf(), 0.0, k * r), leave - r)
+    # The midpoint itself stays however long, so that the growth must not become infinite.
+    most = math.log(torch.finfo(z.dtype).max) - 1
+    exponent = torch.where(stays, (k * r).clamp(max=most), leave - r)
     begin = torch.where(stays, offset, edge)
     return torch.where(stays, length / 2, target) + begin * exponent.exp()
 
@@ -123,9 +125,10 @@ def _score_flow(y: torch.Tensor, denoiser: RampDenoiser, r: torch.Tensor) -> tor
     share = torch.exp(-r)
 
     def change(block: torch.Tensor) -> torch.Tensor:
-        z = s.coordinates(block)
+        offset = block - s.center
+        z = offset @ s.directions.mT
         moved = _score_flow_coordinates(z, denoiser, r) - share * z
-        return s.from_coordinates(moved) + share * (block - s.center)
+        return s.center + moved @ s.directions + share * offset
 
     return _in_blocks(y, change, max(1, BLOCK // r.numel()))
 
