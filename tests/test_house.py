@@ -1,0 +1,61 @@
+"""The rules of the package that are about its text: docstrings, annotations, length."""
+
+import ast
+
+import pytest
+from support import ROOT
+
+MODULES = sorted(str(p.relative_to(ROOT / "memnb")) for p in (ROOT / "memnb").rglob("*.py"))
+SERVES = ("All chapters: ", "Chapter ", "Chapters ", "The book: ", "memnb: ")
+LONGER = {"unet/diffusion.py": 410, "unet/runs.py": 360}  # nothing else, and no further
+PRESENTATION = ("explorers/", "figures/")
+
+
+def tree(module):
+    return ast.parse((ROOT / "memnb" / module).read_text())
+
+
+def public(body):
+    """Public functions of a module or class, and their public methods, by name."""
+    for node in body:
+        called = node.name if isinstance(node, (ast.ClassDef, ast.FunctionDef)) else "_"
+        if called.startswith("_") and called not in ("__init__", "__call__"):
+            continue
+        if isinstance(node, ast.ClassDef):
+            for name, method in public(node.body):
+                yield f"{called}.{name}", method
+        else:
+            yield called, node
+
+
+def bare(function):
+    """Arguments without annotation, and ``return``."""
+    spec = function.args
+    named = [*spec.posonlyargs, *spec.args, *spec.kwonlyargs]
+    named += [a for a in (spec.vararg, spec.kwarg) if a is not None]
+    missing = [a.arg for a in named if a.annotation is None and a.arg not in ("self", "cls")]
+    return missing + ["return"] * (function.returns is None and function.name != "__init__")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_public_functions_are_annotated(module):
+    missing = {name: bare(function) for name, function in public(tree(module).body)}
+    assert not {name: arguments for name, arguments in missing.items() if arguments}
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if not m.startswith(PRESENTATION)])
+def test_a_module_says_first_whom_it_serves(module):
+    line = (ast.get_docstring(tree(module)) or "nothing").splitlines()[0]
+    assert line.startswith(SERVES)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_public_functions_have_docstrings(module):
+    missing = [name for name, function in public(tree(module).body)
+               if not ast.get_docstring(function) and not name.endswith("__init__")]  # fmt: skip
+    assert not missing
+
+
+def test_no_module_is_longer_than_350_lines():
+    lengths = {m: len((ROOT / "memnb" / m).read_text().splitlines()) for m in MODULES}
+    assert not {m: n for m, n in lengths.items() if n > LONGER.get(m, 350)}
