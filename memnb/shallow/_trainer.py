@@ -1,4 +1,4 @@
-r"""Chapter 4: the loop of :func:`memnb.shallow.fit`, its end, and its checkpoints."""
+r"""Chapter 4: the loop of :func:`memnb.shallow.train.fit`, its end, and its checkpoints."""
 
 from __future__ import annotations
 

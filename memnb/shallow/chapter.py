@@ -33,7 +33,7 @@ def small_case(
     Raises
     ------
     NotConverged, Diverged, ValueError
-        As :func:`memnb.shallow.fit`.
+        As :func:`memnb.shallow.train.fit`.
     """
     how: Method = METHODS[check_choice("method", method, tuple(METHODS))]()
     if isinstance(how, WeightDecay):

@@ -63,7 +63,7 @@ class Stability:
     width, n_draws : int
         Hidden units; number of networks.
     rounds, steps, penalty, settle_tol, seed
-        See :class:`memnb.shallow.Training` and :class:`memnb.shallow.AugmentedLagrangian`.
+        See :class:`memnb.shallow.train.Training` and :class:`memnb.shallow.methods.AugmentedLagrangian`.
     orders, limit : tuple of int, int or None
         Sizes of the sums; how many of each are drawn, or all.
     streams : {"named", "shared"}
@@ -139,9 +139,9 @@ class Flows:
     Parameters
     ----------
     method : str
-        A key of :data:`memnb.shallow.METHODS`.
+        A key of :data:`memnb.shallow.methods.METHODS`.
     rounds, steps, residual_tol, settle_tol, seed
-        See :class:`memnb.shallow.Training`; ``rounds`` is for N = 1.
+        See :class:`memnb.shallow.train.Training`; ``rounds`` is for N = 1.
     d, counts, n_noisy : int, tuple of int, int
         Dimension, values of N, samples M of each point.
     n_levels, sigma_T, sigma_min : int, float, float

@@ -55,7 +55,7 @@ class Sweep:
     counts, n_draws : tuple of int, int
         Values of M; draws of samples, and so networks, for each.
     width, rounds, steps, seed : int
-        See :class:`memnb.shallow.Training`.
+        See :class:`memnb.shallow.train.Training`.
     streams : {"named", "shared"}
         See :mod:`memnb.shallow.runs`.
     """
@@ -123,7 +123,7 @@ class Decay:
     units_per_ramp, n_starts : int
         Hidden units for each of the N - 1 ramps; starts of score flow.
     rounds, steps, settle_tol, seed
-        See :class:`memnb.shallow.Training`.
+        See :class:`memnb.shallow.train.Training`.
     streams : {"named", "shared"}
         See :mod:`memnb.shallow.runs`.
     """
