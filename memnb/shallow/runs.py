@@ -63,7 +63,8 @@ class Stability:
     width, n_draws : int
         Hidden units; number of networks.
     rounds, steps, penalty, settle_tol, seed
-        See :class:`memnb.shallow.train.Training` and :class:`memnb.shallow.methods.AugmentedLagrangian`.
+        See :class:`memnb.shallow.train.Training` and
+        :class:`memnb.shallow.methods.AugmentedLagrangian`.
     orders, limit : tuple of int, int or None
         Sizes of the sums; how many of each are drawn, or all.
     streams : {"named", "shared"}
