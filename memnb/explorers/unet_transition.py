@@ -16,9 +16,7 @@ import torch
 from memnb.explorers.base import Axis, Explorer
 from memnb.figures import unet_transition as figures
 from memnb.figures.display import escape, is_static
-from memnb.unet import metric
-from memnb.unet import readback as trained
-from memnb.unet import runs as networks
+from memnb.unet import metric, readback, runs
 from memnb.unet.copies import THRESHOLD, agreement, nearest_neighbors
 from memnb.unet.diffusion import gaussian_noise, make_schedule, sample
 from memnb.unet.training import train
@@ -42,9 +40,9 @@ def copies() -> Explorer:
         Sliders: number of training images ``n``, DDIM ``steps``, ``threshold`` and ``seed``.
     """
 
-    def frame(n, steps, threshold, seed):
-        training = trained.training_digits(n)
-        x = trained.digit_images(n, "a", steps, seed)
+    def frame(n: int, steps: int, threshold: float, seed: int) -> go.Figure:
+        training = readback.training_digits(n)
+        x = readback.digit_images(n, "a", steps, seed)
         near = nearest_neighbors(x, training)
         memorized = near.memorized(threshold)
         shown = slice(0, COLUMNS)
@@ -53,12 +51,12 @@ def copies() -> Explorer:
         rows = (x[shown], training[near.index[shown]])
         return figures.gallery_figure(rows, LABELS, memorized[shown], note)
 
-    sizes = trained.digit_sizes()
+    sizes = readback.digit_sizes()
     axes = (
         Axis("n", "training images n", sizes, 64),
-        Axis("steps", "diffusion steps", networks.SAMPLE_STEPS, 25, (5, 25, 50)),
+        Axis("steps", "diffusion steps", runs.SAMPLE_STEPS, 25, (5, 25, 50)),
         Axis("threshold", "threshold θ", (0.1, 0.2, THIRD, 0.5, 0.7), THIRD, (0.1, THIRD, 0.7)),
-        Axis("seed", "seed of the noise", networks.NOISE_SEEDS, 1, (1, 4)),
+        Axis("seed", "seed of the noise", runs.NOISE_SEEDS, 1, (1, 4)),
     )
     alt = (
         "Eight generated digits over the nearest training digit of each, with a mark that says "
@@ -76,17 +74,17 @@ def two_networks() -> Explorer:
         Sliders: number of training images ``n``, DDIM ``steps`` and ``seed``.
     """
 
-    def frame(n, steps, seed):
-        a, b = (trained.digit_images(n, half, steps, seed) for half in "ab")
+    def frame(n: int, steps: int, seed: int) -> go.Figure:
+        a, b = (readback.digit_images(n, half, steps, seed) for half in "ab")
         paired, shuffled = (v.mean().item() for v in agreement(a, b))
         note = f"similarity {paired:.2f}, shuffled {shuffled:.2f}"
         rows = (a[:COLUMNS], b[:COLUMNS])
         return figures.gallery_figure(rows, ("net A", "net B"), None, note)
 
     axes = (
-        Axis("n", "training images n, each", trained.digit_sizes("ab"), 8),
-        Axis("steps", "diffusion steps", networks.SAMPLE_STEPS, 25, (5, 25, 50)),
-        Axis("seed", "seed of the noise", networks.NOISE_SEEDS, 1, (1, 2, 4)),
+        Axis("n", "training images n, each", readback.digit_sizes("ab"), 8),
+        Axis("steps", "diffusion steps", runs.SAMPLE_STEPS, 25, (5, 25, 50)),
+        Axis("seed", "seed of the noise", runs.NOISE_SEEDS, 1, (1, 2, 4)),
     )
     alt = (
         "Eight digits of one network over eight of another, made from the same noise. With few "
@@ -112,15 +110,15 @@ def figure_four() -> Explorer:
         Sliders: ``training`` and ``rule``.
     """
 
-    def frame(training, rule):
+    def frame(training: str, rule: str) -> go.Figure:
         run, schedule = PROTOCOLS[training]
         panels = {}
         names = {"network": "U-Net", "perfect": "perfect", "copier": "copier"}
         for generator, title in names.items():
-            found = trained.transition(run, schedule, rule, generator)
+            curves = readback.transition(run, schedule, rule, generator)
             panels[title] = {
-                "n": found["n"], "p": found["p"],
-                **{key: trained.scaled(found[key]) for key in ("e_og", "e_tg")},
+                "n": curves["n"], "p": curves["p"],
+                **{key: readback.scaled(curves[key]) for key in ("e_og", "e_tg")},
             }  # fmt: skip
         return figures.transition_figure(panels)
 
@@ -160,8 +158,8 @@ class LiveTraining:
         self, n: int, steps: int, seed: int, on_step: Callable[[int, int], None] | None = None
     ) -> go.Figure:
         """Train on n digits; the generated images over their nearest training images."""
-        training = networks.OnDigits(n, base=networks.LIVE).images()
-        config = replace(networks.LIVE, steps=steps, seed=seed)
+        training = runs.OnDigits(n, base=runs.LIVE).images()
+        config = replace(runs.LIVE, steps=steps, seed=seed)
         net, _ = train(training, config, progress=False, on_step=on_step)
         noise = gaussian_noise(64, 8, seed + 1)
         x = ((sample(net, make_schedule(), noise, n_steps=25) + 1) / 2).clamp(0, 1)
@@ -174,7 +172,7 @@ class LiveTraining:
     def widget(self) -> ipywidgets.VBox:
         """The sliders, the button, its progress bar and the images, for JupyterLab.
 
-        What goes wrong while it trains is told in a line below the images.
+        What goes wrong while it trains is shown in a line below the images.
         """
         import ipywidgets
 
@@ -183,11 +181,11 @@ class LiveTraining:
             return ipywidgets.SelectionSlider(options=options, value=value, description=name)
 
         size = slider(self.sizes, 4, "digits n")
-        steps = slider(self.steps, networks.LIVE.steps, "steps")
+        steps = slider(self.steps, runs.LIVE.steps, "steps")
         seed = slider(self.seeds, 0, "seed")
         button = ipywidgets.Button(description="Train", icon="play")
         bar = ipywidgets.IntProgress(min=0, max=steps.value, description="step")
-        told = ipywidgets.HTML()
+        message = ipywidgets.HTML()
         empty = figures.gallery_figure(
             (torch.zeros(COLUMNS, 1, 8, 8),) * 2, LABELS, torch.zeros(COLUMNS, dtype=torch.bool)
         )
@@ -199,7 +197,7 @@ class LiveTraining:
 
         def click(_button):
             button.disabled = True
-            told.value, bar.value, bar.max = "", 0, steps.value
+            message.value, bar.value, bar.max = "", 0, steps.value
             try:
                 new = self.figure(size.value, steps.value, seed.value, on_step)
                 with live.batch_update():
@@ -207,13 +205,13 @@ class LiveTraining:
                         old.update(trace.to_plotly_json(), overwrite=True)
                     live.layout.update(new.layout.to_plotly_json(), overwrite=True)
             except Exception as error:  # a callback's errors would only be in Lab's log
-                told.value = f"<b>{type(error).__name__}:</b> {escape(str(error))}"
+                message.value = f"<b>{type(error).__name__}:</b> {escape(str(error))}"
             finally:
                 button.disabled = False
 
         button.on_click(click)
         choices = ipywidgets.HBox([size, steps, seed])
-        return ipywidgets.VBox([choices, ipywidgets.HBox([button, bar]), live, told])
+        return ipywidgets.VBox([choices, ipywidgets.HBox([button, bar]), live, message])
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         text = (
