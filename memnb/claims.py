@@ -43,7 +43,13 @@ class Claim:
     evidence : str
         How it was measured, or what to look at.
     notices : str
-        The tolerance of the check and the smallest effect that it would have noticed.
+        The tolerance of the check and the smallest effect that it would have noticed; empty only
+        where nothing was attempted.
+
+    Raises
+    ------
+    ValueError
+        If the verdict is none, or a text is empty.
     """
 
     statement: str
@@ -56,7 +62,8 @@ class Claim:
 
     def __post_init__(self) -> None:
         check_choice("verdict", self.verdict, VERDICTS)
-        for name in ("statement", "source", "chapter", "measured"):
+        needed = ("statement", "source", "chapter", "measured")
+        for name in (*needed, *(() if self.verdict == "not attempted" else ("notices",))):
             if not getattr(self, name).strip():
                 raise ValueError(f"{name} must not be empty")
 
@@ -83,8 +90,8 @@ def check(
     measured: str,
     holds: bool,
     expect: str = "reproduced",
+    notices: str,
     evidence: str = "",
-    notices: str = "",
     judged: bool = True,
 ) -> Claim:
     """Record a claim, and fail if the measurement does not support the expected verdict.
@@ -92,7 +99,7 @@ def check(
     Parameters
     ----------
     statement, source, chapter, measured, evidence, notices : str
-        See :class:`Claim`.
+        See :class:`Claim`; a check that does not say what it would notice is none.
     holds : bool
         Whether the measurement supports ``expect``. For ``"reproduced"`` this is the claim itself;
         for ``"differs"`` it is the fact that shows the difference.
@@ -111,11 +118,13 @@ def check(
     ------
     ClaimChanged
         If ``holds`` is false.
+    ValueError
+        If a text is empty.
 
     Examples
     --------
     >>> check("Two is even", source="Euclid", chapter="01", measured="2 % 2 = 0",
-    ...       holds=2 % 2 == 0).verdict
+    ...       holds=2 % 2 == 0, notices="any remainder").verdict
     'reproduced'
     """
     check_choice("expect", expect, VERDICTS[:2])

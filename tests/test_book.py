@@ -165,13 +165,20 @@ def test_command_line(book):
 def test_check_names_each_broken_rule(book):
     layout = Layout(book.root)
     assert check(layout) == []
-    bad = notebook("print(1)\n" * 31, "y = 1  # " + "x" * 80, "figure.show()")
+    bad = notebook("print(1)\n" * 31, "y = 1  # " + "x" * 80, "figure.show()\nassert y")
     bad["cells"][2]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "1\n"}]
     bad["cells"][2]["execution_count"] = 1
     bad["cells"][1]["metadata"] = {}
     (book.root / "notebooks" / "01-a.ipynb").write_text(json.dumps(bad))
     faults = "\n".join(check(layout))
-    for part in ("parameters", "31 lines", "89 characters", "outputs outside", "without alt text"):
+    for part in (
+        "parameters",
+        "31 lines",
+        "89 characters",
+        "outputs outside",
+        "without alt text",
+        "a bare assert",
+    ):
         assert part in faults, (part, faults)
     assert "nbstripout" in faults
 

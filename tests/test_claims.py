@@ -12,6 +12,7 @@ FACTS = {
     "source": "a kettle",
     "chapter": "01",
     "measured": "99.9",
+    "notices": "half a kelvin",
 }
 
 
@@ -35,7 +36,9 @@ def test_records_round_trip_through_a_notebook():
 
 
 def test_html_is_escaped():
-    claim = claims.check("a < b & c", source="<s>", chapter="1", measured="1 > 0", holds=True)
+    claim = claims.check(
+        "a < b & c", source="<s>", chapter="1", measured="1 > 0", holds=True, notices="any"
+    )
     html = claim._repr_mimebundle_()["text/html"]
     assert "a &lt; b &amp; c" in html and "&lt;s&gt;" in html and "1 &gt; 0" in html
     assert "<s>" not in html
@@ -43,12 +46,17 @@ def test_html_is_escaped():
 
 def test_bad_records():
     with pytest.raises(ValueError, match="measured must not be empty"):
-        claims.check("a", source="b", chapter="c", measured=" ", holds=True)
+        claims.check("a", source="b", chapter="c", measured=" ", holds=True, notices="x")
+    for judged in (True, False):
+        with pytest.raises(ValueError, match="notices must not be empty"):
+            claims.check(**FACTS | {"notices": ""}, holds=True, judged=judged)
+    with pytest.raises(TypeError, match="notices"):
+        claims.check("a", source="b", chapter="c", measured="d", holds=True)
     with pytest.raises(ValueError, match="expect must be one of 'reproduced', 'differs'"):
         claims.check(**FACTS, holds=True, expect="not attempted")
 
 
 def test_a_claim_about_other_parameters_is_shown_and_not_judged():
-    claim = claims.check(**FACTS, holds=False, judged=False, notices="a kelvin")
+    claim = claims.check(**FACTS, holds=False, judged=False)
     assert claim.verdict == "not judged" and claim.measured == FACTS["measured"]
-    assert "a kelvin" in claim._repr_mimebundle_()["text/html"]
+    assert "half a kelvin" in claim._repr_mimebundle_()["text/html"]

@@ -49,6 +49,8 @@ def _chapter(layout: Layout, chapter: str) -> Iterator[str]:
             yield f"cell {number}: outputs outside a cell tagged `keep_output`"
         if "keep_output" in tag and "# NBVAL_CHECK_OUTPUT" not in text:
             yield f"cell {number}: kept outputs that nbval does not check"
+        if re.search(r"^\s*assert\b", text, re.MULTILINE):
+            yield f"cell {number}: a bare assert: say what failed, with claims.check(...)"
         if re.search(r"\.show\(\)|\bfig(ure)?\s*$", text):
             yield f"cell {number}: a figure without alt text: use style.show(figure, alt)"
 
