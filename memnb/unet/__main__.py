@@ -108,11 +108,18 @@ def train_network(
 
 def _each(do: Callable, calls: Sequence[tuple], jobs: int, title: str) -> list[Any]:
     """Call a function for each tuple of arguments, in so many processes; what it returns."""
-    bar = {"total": len(calls), "desc": title, "unit": "net"}
     if jobs == 1 or len(calls) < 2:
-        return [do(*call) for call in tqdm(calls, **bar)]
-    workers = Parallel(jobs, return_as="generator", batch_size=1, pre_dispatch=jobs)
-    return list(tqdm(workers(delayed(do)(*call) for call in calls), **bar))
+        values = (do(*call) for call in calls)
+    else:
+        workers = Parallel(jobs, return_as="generator", batch_size=1, pre_dispatch=jobs)
+        values = workers(delayed(do)(*call) for call in calls)
+    returned = []
+    # A block, so that after a failure the bar is closed before the failure is told
+    with tqdm(total=len(calls), desc=title, unit="net", disable=not calls) as bar:
+        for value in values:
+            returned.append(value)
+            bar.update()
+    return returned
 
 
 def _train_run(options: argparse.Namespace) -> str:

@@ -71,8 +71,8 @@ def finished(run: str, network: Network, workdir: Path) -> Kept | None:
         return None
     try:
         whole = torch.load(path, map_location="cpu", weights_only=True)
-        arrays, about, training = (whole[name] for name in ("arrays", "about", "training"))
-        right = isinstance(arrays, dict) and {"device", "date", "seconds"} <= set(about)
+        right = isinstance(whole, dict) and {"arrays", "about", "training"} <= set(whole)
+        right = right and {"device", "date", "seconds"} <= set(whole["about"])
     except Exception:  # torch names half a dozen, none of which says which file it was
         right = False
     if not right:
@@ -80,7 +80,9 @@ def finished(run: str, network: Network, workdir: Path) -> Kept | None:
             f"{path} is not a finished network, or is cut off; remove it, and the network is "
             f"trained anew"
         )
-    return {"arrays": arrays, "about": about} if training == settings(network) else None
+    if whole["training"] != settings(network):
+        return None
+    return {"arrays": whole["arrays"], "about": whole["about"]}
 
 
 def write(

@@ -236,14 +236,12 @@ def _read(path: Path, run: _Run) -> dict[str, Any]:
     """The state in a checkpoint, if it is one and belongs to this run."""
     try:
         state = torch.load(path, map_location=run.device, weights_only=True)
-        belongs = state["fingerprint"] == run.fingerprint()
-        whole = set(run.state()) <= set(state)
-    except Exception as error:  # torch names half a dozen, none of which says which file it was
-        raise ValueError(f"{path} is not a checkpoint of a training, or is cut off") from error
-    if not belongs:
-        raise ValueError(f"checkpoint {path.name} belongs to other images or another config")
-    if not whole:
+    except Exception:  # torch names half a dozen, none of which says which file it was
+        state = None
+    if not isinstance(state, dict) or not set(run.state()) <= set(state):
         raise ValueError(f"{path} is not a checkpoint of a training, or is cut off")
+    if state["fingerprint"] != run.fingerprint():
+        raise ValueError(f"checkpoint {path.name} belongs to other images or another config")
     return state
 
 

@@ -248,21 +248,49 @@ def test_errors(images, tmp_path):
         ({"ema": 1.0}, r"ema must be in \(0, 1\), got 1"),
         ({"precision": "int8"}, "precision must be one of"),
         ({"precision": "float16"}, "needs a CUDA device"),
-        ({"device": "mps"}, "device must be 'cpu', 'cuda' or 'cuda:0', got 'mps'"),
+        ({"device": "mps"}, "device must be 'cpu', 'cuda' or 'cuda:0' and so on, got 'mps'"),
+        ({"streams": "own"}, "streams must be one of 'named', 'shared', got 'own'"),
         ({"device": "cuda:99"}, "device 'cuda:99' was asked for, but there"),
     ):
         with pytest.raises(ValueError, match=message):
             TrainingConfig(steps=5, **bad)
     if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match="there is no CUDA device"):
+        with pytest.raises(ValueError, match="device 'cuda' was asked for, but there are 0 CUDA"):
             TrainingConfig(steps=5, device="cuda")
     with pytest.raises(ValueError, match=r"images must have values in \[0, 1\]"):
         train(images * 3 - 1, SHORT, progress=False)
     with pytest.raises(ValueError, match="image_size must be a multiple of 2"):
         train(torch.zeros(2, 1, 5, 5), SHORT, progress=False)
+    with pytest.raises(TypeError, match="config must be a TrainingConfig, got dict"):
+        train(images, {"steps": 3})
     path = tmp_path / "c"
     train(images, replace(SHORT, steps=2), checkpoint=path, progress=False)
     with pytest.raises(ValueError, match="checkpoint c belongs to other images"):
         train(1 - images, replace(SHORT, steps=2), checkpoint=path, progress=False)
     with pytest.raises(ValueError, match="checkpoint c belongs to other images"):
         train(images, replace(SHORT, steps=3), checkpoint=path, progress=False)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_found_before_training(
+    images, tmp_path, monkeypatch
+):
+    def refuse(run):
+        raise AssertionError("trained")
+
+    monkeypatch.setattr(_Run, "advance", refuse)
+    missing = tmp_path / "missing" / "net.checkpoint"
+    with pytest.raises(ValueError, match="checkpoint must be in a folder that is there"):
+        train(images, SHORT, checkpoint=missing, progress=False)
+    with pytest.raises(ValueError, match="checkpoint must be a file, got the folder"):
+        train(images, SHORT, checkpoint=tmp_path, progress=False)
+    (tmp_path / "notes.txt").write_text("a text, no checkpoint")
+    with pytest.raises(ValueError, match=r"notes\.txt is not a checkpoint of a training"):
+        train(images, SHORT, checkpoint=str(tmp_path / "notes.txt"), progress=False)
+    assert {p.name for p in tmp_path.iterdir()} == {"notes.txt"}
+
+
+def test_arrays_are_trained_on_as_tensors_are(images):
+    short = replace(SHORT, steps=2)
+    net, losses = train(images, short, progress=False)
+    same, again = train(images.numpy(), short, progress=False)
+    assert torch.equal(weights(net), weights(same)) and torch.equal(losses, again)
