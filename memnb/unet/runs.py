@@ -91,8 +91,15 @@ class Network(Protocol):
         """What the trained network generates, as arrays by name."""
 
 
+class _Named:
+    @property
+    def key(self) -> str:
+        """Name of the network in the arrays of its run, as in ``n8-a-s0``."""
+        return f"n{self.n}-{self.variant}-s{self.seed}"
+
+
 @dataclass(frozen=True)
-class OnDigits:
+class OnDigits(_Named):
     """A network on handwritten digits.
 
     Parameters
@@ -123,11 +130,6 @@ class OnDigits:
         """The half."""
         return self.half
 
-    @property
-    def key(self) -> str:
-        """As in ``n8-a-s0``."""
-        return f"n{self.n}-{self.half}-s{self.seed}"
-
     def config(self) -> TrainingConfig:
         """How it is trained."""
         return replace(self.base, seed=2 * self.seed + (self.half == "b"))
@@ -151,7 +153,7 @@ class OnDigits:
 
 
 @dataclass(frozen=True)
-class OnSynthetic:
+class OnSynthetic(_Named):
     r"""A network on synthetic images.
 
     Parameters
@@ -187,11 +189,6 @@ class OnSynthetic:
     clamp: bool = False
     ddim: bool = False
 
-    @property
-    def key(self) -> str:
-        """As in ``n10-cosine-s0``."""
-        return f"n{self.n}-{self.variant}-s{self.seed}"
-
     def config(self) -> TrainingConfig:
         """How it is trained."""
         return replace(self.base, seed=self.seed)
@@ -224,7 +221,7 @@ class OnSynthetic:
 
 
 @dataclass(frozen=True)
-class OnSimplex:
+class OnSimplex(_Named):
     """A network on an image and six that add one pattern each.
 
     Parameters
@@ -249,11 +246,6 @@ class OnSimplex:
         """Kind and steps, as in ``blocks_1600``."""
         return f"{self.kind}_{self.steps}"
 
-    @property
-    def key(self) -> str:
-        """As in ``n7-blocks_1600-s0``."""
-        return f"n{self.n}-{self.variant}-s{self.seed}"
-
     def config(self) -> TrainingConfig:
         """How it is trained."""
         return replace(SIMPLEX, steps=self.steps, seed=self.seed)
@@ -274,8 +266,7 @@ class OnSimplex:
         schedule = make_schedule(config.schedule, config.diffusion_steps)
         noise = start_noise(config, N_GENERATED, net.image_size, 1).to(config.device)
         arrays = {"images": _bytes((sample(net, schedule, noise, n_steps=25) + 1) / 2)}
-        # Not from the last step, where dividing by the root of its small alpha bar makes any error
-        # huge
+        # Not from the last step: dividing by the root of its small alpha bar makes any error huge
         rest = DiffusionSchedule(schedule.betas[:FREE_FROM])
         free = ((sample(net, rest, noise, n_steps=25, clip=False) + 1) / 2).half().cpu()
         arrays["free"] = check_images(f"what {self.key} generated", free, bounded=False)
