@@ -18,7 +18,8 @@ from memnb.figures import unet_transition as figures
 from memnb.figures.display import escape, is_static
 from memnb.unet import metric, readback, runs
 from memnb.unet.copies import THRESHOLD, agreement, nearest_neighbors
-from memnb.unet.diffusion import gaussian_noise, make_schedule, sample
+from memnb.unet.diffusion import make_schedule
+from memnb.unet.sampling import gaussian_noise, sample
 from memnb.unet.training import train
 
 if TYPE_CHECKING:

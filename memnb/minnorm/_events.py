@@ -212,7 +212,8 @@ class _Batch:
     def safe_duration(self, m: _Motion, outward: torch.Tensor) -> torch.Tensor:
         """A time before which no edge can be reached, shape (B,)."""
         room = m.gap.clamp(min=self.tiny)
-        root = (outward.square() + 2 * m.bound * room).sqrt()
+        # hypot: the square of a far start's velocity overflows
+        root = torch.hypot(outward, (2 * m.bound).sqrt() * room.sqrt())
         safe = torch.where(outward > 0, 2 * room / (outward + root), (root - outward) / m.bound)
         safe = safe.nan_to_num(nan=math.inf, posinf=math.inf)
         safe = torch.where(room.isinf(), math.inf, safe).amin(dim=(0, 2))

@@ -42,7 +42,7 @@ import numpy as np
 
 from memnb.validation import check_integer, check_real
 
-from .geometry import TrainingSet
+from .geometry import TrainingSet, check_training_set
 from .planar import normalized
 
 __all__ = ["certified_cost"]
@@ -108,7 +108,7 @@ def certified_cost(
     """
     import cvxpy
 
-    if training_set.dim != 2:
+    if check_training_set(training_set).dim != 2:
         raise ValueError(f"training_set must have d = 2, got {training_set.dim}")
     rho = check_real("rho", rho, 0, math.inf, open_low=True, open_high=True)
     check_integer("n_directions", n_directions, 1)

@@ -35,7 +35,7 @@ import torch
 
 from memnb.validation import check_points, check_real
 
-from .geometry import TrainingSet
+from .geometry import TrainingSet, check_training_set
 
 __all__ = ["EmpiricalBayesDenoiser", "RampDenoiser", "ReLUNetwork", "ramp_family"]
 
@@ -112,6 +112,7 @@ class RampDenoiser:
     """
 
     def __init__(self, training_set: TrainingSet, rho: float) -> None:
+        check_training_set(training_set)
         rho = check_real("rho", rho, 0)
         if rho >= training_set.max_rho:
             raise ValueError(
@@ -244,6 +245,7 @@ def ramp_family(training_set: TrainingSet, alpha: float) -> Callable[[float], Ra
     ----------
     arXiv:2506.19031, Section 4 (:math:`\rho_t = \alpha \sigma_t`).
     """
+    check_training_set(training_set)
     alpha = check_real("alpha", alpha, 0, math.inf, open_low=True, open_high=True)
 
     def family(sigma: float) -> RampDenoiser:
@@ -308,10 +310,17 @@ class EmpiricalBayesDenoiser:
         return result.reshape(*y.shape[:-1], *result.shape[1:])
 
     def _weights(self, y: torch.Tensor) -> torch.Tensor:
-        # From differences, so that a common offset of y and the points does not cancel.
-        squares = (y[:, None, :] - self.points).square().sum(dim=-1)
-        more = squares - squares.amin(dim=-1, keepdim=True)
-        return torch.softmax(-(more / self.sigma) / (2 * self.sigma), dim=-1)
+        # With a_n = y - x_n and m the nearest point, |a_n|^2 - |a_m|^2 = (x_m - x_n) (a_n + a_m):
+        # nothing cancels, whatever y and the points have in common, and nothing overflows.
+        away = y[:, None, :] - self.points
+        size = away.detach().abs().amax(dim=(1, 2), keepdim=True)
+        scaled = away.detach() / torch.where(size > 0, size, 1.0)
+        nearest = scaled.square().sum(dim=-1).argmin(dim=-1, keepdim=True)
+        closest = away.gather(1, nearest[..., None].expand(-1, 1, away.shape[-1]))
+        more = ((self.points[nearest] - self.points) * (away + closest)).sum(dim=-1)
+        # In float64, where a tiny sigma does not vanish
+        more = (more - more.amin(dim=-1, keepdim=True)).double()
+        return torch.softmax(-(more / self.sigma) / (2 * self.sigma), dim=-1).to(y.dtype)
 
     def weights(self, y: torch.Tensor) -> torch.Tensor:
         r"""Posterior weights :math:`w_n(y)`, shape (..., N), for y of shape (..., d)."""

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
+from torch._C._functorch import is_batchedtensor
 from torchdiffeq import odeint
 
 from memnb.validation import check_choice, check_points, check_real
@@ -44,6 +45,8 @@ def _integrate(
 ) -> torch.Tensor:
     """Solve dy/ds = velocity(s, y) on the grid with torchdiffeq; fixed methods step on it."""
     check_choice("method", method, FIXED_STEP + ADAPTIVE)
+    if is_batchedtensor(y):
+        raise TypeError("y must be no batch of torch.vmap: give all starts at once, shape (n, d)")
     grid = grid.to(y.device)
     if method in FIXED_STEP:
         if tolerances:

@@ -43,7 +43,7 @@ def as_network(family: Callable, schedule: DiffusionSchedule) -> Callable:
     Returns
     -------
     callable
-        For :func:`~memnb.unet.diffusion.sample`; all steps t of one call are the same.
+        For :func:`~memnb.unet.sampling.sample`; all steps t of one call are the same.
     """
     sigmas, bars = schedule.sigmas.tolist(), schedule.alpha_bars.tolist()
 
@@ -76,7 +76,7 @@ def linear_network(images: ImagesLike, schedule: DiffusionSchedule) -> Callable:
     Returns
     -------
     callable
-        For :func:`~memnb.unet.diffusion.sample`; all steps t of one call are the same.
+        For :func:`~memnb.unet.sampling.sample`; all steps t of one call are the same.
     """
     x = 2 * check_images("images", images).double().flatten(1) - 1
     mean = x.mean(0)

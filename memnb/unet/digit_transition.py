@@ -28,8 +28,9 @@ from memnb.validation import check_integer
 
 from .baselines import linear_network
 from .copies import THRESHOLD, agreement, nearest_neighbors, similarity
-from .diffusion import DiffusionSchedule, sample
+from .diffusion import DiffusionSchedule
 from .resampling import Originals, resample
+from .sampling import sample
 
 __all__ = [
     "Agreement",

@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from .diffusion import DiffusionSchedule, sample
+from .diffusion import DiffusionSchedule
+from .sampling import sample
 from .training import train
 
 __all__ = ["Retrained", "resampling_gap", "retrain"]

@@ -28,21 +28,14 @@ from typing import Protocol
 
 import torch
 
-from .diffusion import DiffusionSchedule, gaussian_noise, make_schedule, sample
+from .diffusion import DiffusionSchedule, make_schedule
 from .images import Digits, check_images, digits, synthetic_images
+from .sampling import gaussian_noise, sample
 from .training import TrainingConfig
 from .virtual_points import KINDS, POINTS, denoise_from, points_of, simplex_images
 
-__all__ = [
-    "CHAPTER",
-    "RUNS",
-    "Network",
-    "OnDigits",
-    "OnSimplex",
-    "OnSynthetic",
-    "split_of",
-    "start_noise",
-]
+__all__ = ["CHAPTER", "RUNS", "Network", "OnDigits", "OnSimplex", "OnSynthetic", "split_of",
+           "start_noise"]  # fmt: skip
 
 CHAPTER = "06-unet-transition"
 SAMPLE_STEPS = (5, 10, 25, 50)  # of DDIM

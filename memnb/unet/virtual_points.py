@@ -30,8 +30,9 @@ from memnb.minnorm.data import TrainingSet
 from memnb.streams import stream
 from memnb.validation import check_choice, check_integer, check_real
 
-from .diffusion import DiffusionSchedule, gaussian_noise, sample
+from .diffusion import DiffusionSchedule
 from .images import ImagesLike, check_images
+from .sampling import gaussian_noise, sample
 
 __all__ = [
     "KINDS",
@@ -180,7 +181,7 @@ def denoise_from(
     Parameters
     ----------
     net : callable
-        As for :func:`~memnb.unet.diffusion.sample`.
+        As for :func:`~memnb.unet.sampling.sample`.
     schedule : DiffusionSchedule
     images : Tensor, shape (m, 1, S, S)
         Images with values in [0, 1].

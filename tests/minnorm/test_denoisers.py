@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import memnb
 from memnb import (
     EmpiricalBayesDenoiser,
     RampDenoiser,
@@ -18,6 +19,7 @@ from memnb import (
     orthogonal_set,
     ramp_family,
 )
+from memnb.minnorm.certificate import certified_cost
 
 examples = settings(deadline=None, max_examples=60, derandomize=True)
 
@@ -358,3 +360,36 @@ def test_mixed_dtypes_have_the_common_one():
         assert single(y).dtype == denoiser(y.float()).dtype == torch.float64
         torch.testing.assert_close(single(y), denoiser(y), rtol=0, atol=1e-5)
         torch.testing.assert_close(denoiser(y.float()), denoiser(y), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("sigma", [1e-300, 1e-160, 5e-324])
+def test_a_noise_level_below_the_dtype_gives_the_nearest_point(dtype, sigma):
+    h = memnb.EmpiricalBayesDenoiser(torch.eye(3, dtype=dtype), sigma)
+    y = torch.tensor([[0.9, 0.1, 0.0], [0.5, 0.5, 0.0]], dtype=dtype)
+    nearest = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0]], dtype=dtype)
+    torch.testing.assert_close(h(y), nearest)  # the tie is averaged
+
+
+@pytest.mark.parametrize(("dtype", "far"), [(torch.float32, 1e30), (torch.float64, 1e200)])
+def test_far_from_all_points_the_nearest_one_is_known(dtype, far):
+    h = memnb.EmpiricalBayesDenoiser(torch.eye(3, dtype=dtype), 0.1)
+    torch.testing.assert_close(h(far * torch.eye(3, dtype=dtype)), torch.eye(3, dtype=dtype))
+
+
+def test_points_in_the_place_of_a_training_set_are_named():
+    points = [[0.0, 0.0], [1.0, 0.0]]
+    for call in (
+        lambda: memnb.RampDenoiser(points, 0.1),
+        lambda: memnb.ramp_family(points, 0.3),
+        lambda: certified_cost(points, 0.1),
+    ):
+        with pytest.raises(TypeError, match=r"memnb\.training_set\(points\)"):
+            call()
+
+
+def test_vmap_over_numerical_flows_is_refused_in_one_line():
+    h = memnb.RampDenoiser(memnb.orthogonal_set(3, 2), 0.1)
+    y = torch.zeros(4, 2, dtype=torch.float64)
+    with pytest.raises(TypeError, match=r"y must be no batch of torch\.vmap"):
+        torch.vmap(lambda start: memnb.score_flow_stepped(start, h, [0.0, 0.5]))(y)

@@ -179,3 +179,14 @@ def test_chunks_do_not_change_the_result(monkeypatch):
     whole = memnb.score_flow(y, h, 2.0)
     monkeypatch.setattr("memnb.minnorm._coupled.CHUNK", 9 * 7)
     torch.testing.assert_close(memnb.score_flow(y, h, 2.0), whole, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("far", [1e100, 1e200, 1e300])
+def test_a_start_so_far_that_its_square_overflows_ends(far):
+    """Before it meets a ramp it falls like e^-r, and after a long time it is at a sum."""
+    denoiser = memnb.RampDenoiser(memnb.obtuse_simplex(3, 3, angle=100), 0.1)
+    start = torch.full((3,), far, dtype=torch.float64)
+    fallen = memnb.score_flow(start, denoiser, 5.0)
+    torch.testing.assert_close(fallen, start * math.exp(-5), rtol=1e-12, atol=0)
+    end = memnb.score_flow(start, denoiser, math.inf)
+    torch.testing.assert_close(denoiser(end), end, rtol=1e-9, atol=1e-9)

@@ -5,8 +5,9 @@ import torch
 
 from memnb.minnorm.denoisers import EmpiricalBayesDenoiser
 from memnb.unet.baselines import as_network, linear_network
-from memnb.unet.diffusion import gaussian_noise, ideal_gaussian, make_schedule, sample
+from memnb.unet.diffusion import make_schedule
 from memnb.unet.images import digits, synthetic_images
+from memnb.unet.sampling import gaussian_noise, ideal_gaussian, sample
 
 
 def test_a_denoiser_as_a_network_predicts_the_noise():

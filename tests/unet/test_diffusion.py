@@ -10,13 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memnb.streams import stream
-from memnb.unet.diffusion import (
-    DiffusionSchedule,
-    gaussian_noise,
-    ideal_gaussian,
-    make_schedule,
-    sample,
-)
+from memnb.unet.diffusion import DiffusionSchedule, make_schedule
+from memnb.unet.sampling import gaussian_noise, ideal_gaussian, sample
 
 NAMES = ("paper", "linear", "cosine")
 

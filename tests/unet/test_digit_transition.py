@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from memnb.unet.copies import nearest_neighbors
-from memnb.unet.diffusion import gaussian_noise, make_schedule
+from memnb.unet.diffusion import make_schedule
 from memnb.unet.digit_transition import (
     copy_shares,
     copy_shares_by_threshold,
@@ -15,6 +15,7 @@ from memnb.unet.digit_transition import (
     two_networks,
 )
 from memnb.unet.images import STD, synthetic_images
+from memnb.unet.sampling import gaussian_noise
 
 SIZES = (4, 16, 200)
 

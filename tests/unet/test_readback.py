@@ -9,10 +9,10 @@ import torch
 from memnb import results
 from memnb.unet import readback, runs, virtual_points
 from memnb.unet.copies import nearest_neighbors, project_on_sums
-from memnb.unet.diffusion import sample
 from memnb.unet.metric import GENERATORS, MEASURED, RULES
 from memnb.unet.network import UNet, count_parameters
 from memnb.unet.runs import PROTOCOL, RUNS, OnSynthetic
+from memnb.unet.sampling import sample
 from memnb.unet.training import TrainingConfig
 
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from memnb.unet.diffusion import gaussian_noise, make_schedule, sample
+from memnb.unet.diffusion import make_schedule
 from memnb.unet.retraining import resampling_gap, retrain
 from memnb.unet.runs import PROTOCOL, OnDigits, OnSynthetic
+from memnb.unet.sampling import gaussian_noise, sample
 from memnb.unet.training import TrainingConfig, train
 
 SHORT = TrainingConfig(steps=3, batch_size=4, diffusion_steps=30)

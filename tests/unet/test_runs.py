@@ -7,9 +7,10 @@ import torch
 
 from memnb.streams import stream
 from memnb.unet import runs
-from memnb.unet.diffusion import ideal_gaussian, make_schedule, sample
+from memnb.unet.diffusion import make_schedule
 from memnb.unet.images import MEAN, STD, synthetic_images
 from memnb.unet.runs import PROTOCOL, RUNS, OnDigits, OnSynthetic
+from memnb.unet.sampling import ideal_gaussian, sample
 
 
 def of(run, key):

@@ -12,9 +12,10 @@ from support import ROOT
 from memnb.streams import stream
 from memnb.unet import training
 from memnb.unet.copies import nearest_neighbors
-from memnb.unet.diffusion import gaussian_noise, make_schedule, sample
+from memnb.unet.diffusion import make_schedule
 from memnb.unet.images import digits, synthetic_images
 from memnb.unet.network import UNet
+from memnb.unet.sampling import gaussian_noise, sample
 from memnb.unet.training import TrainingConfig, _Run, train
 
 SHORT = TrainingConfig(steps=24, batch_size=4, ema=0.9, seed=3)

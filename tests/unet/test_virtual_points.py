@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from memnb.minnorm.denoisers import EmpiricalBayesDenoiser, ramp_family
 from memnb.unet.baselines import as_network
 from memnb.unet.copies import project_on_sums
-from memnb.unet.diffusion import gaussian_noise, make_schedule, sample
+from memnb.unet.diffusion import make_schedule
+from memnb.unet.sampling import gaussian_noise, sample
 from memnb.unet.virtual_points import (
     KINDS,
     POINTS,
