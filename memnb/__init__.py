@@ -18,19 +18,20 @@ package        holds                                                           c
 ``shallow``    shallow networks that are trained, and their flows              4
 ``linear``     the linear diffusion model, which can be solved                 5
 ``unet``       images, diffusion, U-Nets, copies, the metric of densities      6
+``auditing``   an audit: does a generator copy its training data?              7
 ``figures``    one module of figures for each chapter, and their common style  all
 ``explorers``  one module of explorers (sliders) for each chapter              all
 ``book``       executes, builds and checks the book                            none
 ============== =============================================================== ==========
 
 A package imports only from those above it, and the theories not from one another, but for
-``shallow`` and ``unet``, which build on ``minnorm``. In each theory with long runs ``runs`` says
-what is computed, ``__main__`` computes it (``python -m memnb.unet --help``), and ``readback`` reads
-what was kept.
+``shallow`` and ``unet``, which build on ``minnorm``, and for ``auditing``, which is calibrated on
+models of the theories. In each theory with long runs ``runs`` says what is computed, ``__main__``
+computes it (``python -m memnb.unet --help``), and ``readback`` reads what was kept.
 
-The names below are the public names of ``minnorm`` and can be had as ``memnb.score_flow`` and so
-on; the other packages are used by name, as in ``from memnb import linear``. Nothing is imported
-before it is used.
+The names below are the public names of ``minnorm``, and ``audit``; they can be had as
+``memnb.score_flow`` and so on. The other packages are used by name, as in ``from memnb import
+linear``. Nothing is imported before it is used.
 """
 
 import importlib
@@ -39,6 +40,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "auditing.audit": ("Audit", "audit"),
     "minnorm.data": ("gaussian_starts", "line_set", "orthogonal_set"),
     "minnorm.denoisers": ("EmpiricalBayesDenoiser", "RampDenoiser", "ReLUNetwork", "ramp_family"),
     "minnorm._coupled": ("count_events",),
@@ -62,6 +64,7 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 _PACKAGES = (
     *(
+        "auditing",
         "book",
         "checkout",
         "claims",

@@ -1,4 +1,4 @@
-"""The book: its command line, ``python -m memnb run | build | check | serve``."""
+"""The book: its command line, ``python -m memnb run | build | check | serve | audit``."""
 
 import argparse
 import signal
@@ -16,7 +16,11 @@ from memnb.checkout import NoCheckout
 from memnb.processes import Terminated, terminable
 from memnb.validation import check_integer
 
-__all__ = ["main"]
+__all__ = ["AuditFailed", "main"]
+
+
+class AuditFailed(RuntimeError):
+    """An audit was given what it cannot take; the message is one line."""
 
 
 def _pairs(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -64,7 +68,55 @@ def _parser() -> argparse.ArgumentParser:
     server.add_argument(
         "--port", type=_port, default=8000, help="0 takes a free one (default 8000)"
     )
+    _add_audit(verbs.add_parser("audit", help="ask whether a generator copies its training data"))
     return parser
+
+
+def _add_audit(parser: argparse.ArgumentParser) -> None:
+    for name, what in (
+        ("training", "what the model was trained on"),
+        ("generated", "what it generated"),
+        ("held-out", "points of the same source that it was not trained on"),
+    ):
+        parser.add_argument(
+            f"--{name}", required=True, metavar="FILE", help=f"{what}: a .npy or .npz file"
+        )
+    parser.add_argument(
+        "--features", type=int, default=None, metavar="K", help="take K principal components first"
+    )
+    parser.add_argument("--threshold", type=float, default=1 / 3, help="on d1/d2 (default 1/3)")
+    parser.add_argument("--seed", type=int, default=0, help="of all that is random (default 0)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:0 (default cpu)")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write the result as .html or .json; may be repeated",
+    )
+
+
+def _audit(options: argparse.Namespace) -> None:
+    from memnb.auditing.audit import audit, check_report
+
+    try:
+        reports = [check_report(path) for path in options.report]  # before any work
+        found = audit(
+            options.training,
+            options.generated,
+            options.held_out,
+            features=options.features,
+            threshold=options.threshold,
+            seed=options.seed,
+            device=options.device,
+            progress=True,
+        )
+    except (TypeError, ValueError) as error:
+        raise AuditFailed(f"audit: {error}") from None
+    print(found)
+    for path in reports:
+        print(found.save(path))
 
 
 def _values(layout: Layout, chapter: str, texts: dict[str, str]) -> dict[str, Any]:
@@ -114,8 +166,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise SystemExit(f"memnb: {options.verb} takes no -p")
     try:
         with terminable():
+            if options.verb == "audit":  # needs no checkout of the book
+                _audit(options)
+                return 0
             return _do(Layout.here(), options, texts)
-    except (ChapterFailed, NotebookBroken, BuildFailed, NoCheckout) as error:
+    except (AuditFailed, ChapterFailed, NotebookBroken, BuildFailed, NoCheckout) as error:
         print(f"memnb: {error}", file=sys.stderr)
         return 1
     except OSError as error:  # a full disk, a folder that must not be written, and the like

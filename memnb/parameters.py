@@ -185,6 +185,16 @@ CHAPTERS: dict[str, _Chapter] = {
             "profile": _PROFILE,
         }
     ),
+    "07-audit": _Chapter(
+        {
+            "n": Parameter(1000, 50, 20_000),
+            "d": Parameter(64, 1, 3072),
+            "share": Parameter(0.1, 0, 1, "low high"),
+            "theta": Parameter(1 / 3, 0, 1, "high"),
+            "seed": _SEED,
+            "profile": _PROFILE,
+        }
+    ),
 }
 
 

@@ -12,6 +12,7 @@ from support import ROOT
 
 from memnb import figures as package
 from memnb.explorers import (
+    auditing,
     linear_model,
     probability_flow,
     score_flow,
@@ -27,6 +28,7 @@ CHAPTERS = {
     "04-trained-denoisers": trained_denoisers,
     "05-linear-model": linear_model,
     "06-unet-transition": unet_transition,
+    "07-audit": auditing,
 }
 
 

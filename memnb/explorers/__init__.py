@@ -1,6 +1,7 @@
 """Chapters 1 to 6: explorers; ``ALL`` maps each name to a factory with the book's defaults."""
 
 from memnb.explorers import (
+    auditing,
     linear_model,
     probability_flow,
     score_flow,
@@ -19,4 +20,5 @@ ALL = {
     **trained_denoisers.EXPLORERS,
     **linear_model.EXPLORERS,
     **unet_transition.EXPLORERS,
+    **auditing.EXPLORERS,
 }

@@ -1,0 +1,324 @@
+r"""Chapter 7: the audit as a whole, what it returns, and when it gives a verdict.
+
+**The verdict** rests on the two measures whose null is known whatever the generator, *copies* and
+*nearer to training*. A generator that is too narrow or too wide changes the others without copying
+anything; the chapter shows by how much. With a share c of copies by the first measure, the second
+one must be about :math:`\tfrac12 + \tfrac{c}{2}` (times the part of the training set that was
+looked at).
+
+- *copies*: "copies" exceeds the share of held-out points at the level :math:`10^{-3}`, and "nearer
+  to training" does not contradict it by more than three of its errors.
+- *unclear*: it does contradict it. More points than held-out ones lie close to a single training
+  point, but no closer to training than to held-out points, as if they were made where data have
+  fewer dimensions.
+- *depends*: "nearer to training" alone exceeds 1/2 at that level. Blurred copies look like this,
+  and so does overfitting that makes no single copy.
+- *none*: neither does, and a share of copies of at most 10 % would have been found.
+- *few*: neither does, but a larger share could have been missed.
+
+A share "would have been found" if the test of copies finds it at the level :math:`10^{-3}` in 95 %
+of all cases.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memnb.results import replacing
+from memnb.validation import check_device, check_integer, check_real
+
+from .densities import density_criterion
+from .inputs import Sets, read_sets
+from .measures import (
+    Measure,
+    authenticity,
+    cell_test,
+    copies,
+    nearer_to_training,
+    smallest_share,
+)
+from .reference import Reference
+
+__all__ = ["Audit", "Pair", "audit"]
+
+LEVEL, POWER = 1e-3, 0.95
+MAX_MISSED = 0.1
+VERDICTS = {
+    "copies": "The generator copies training points.",
+    "unclear": "The measures contradict each other.",
+    "depends": "The generator depends on its training points; no exact copies were found.",
+    "none": "No copies were found.",
+    "few": "There are too few points to tell.",
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    r"""A generated point and the training point that it may be a copy of.
+
+    Parameters
+    ----------
+    generated, training : int
+        Rows of the sets as they were given.
+    distance, ratio : float
+        :math:`d_1`, and :math:`d_1 / d_2`.
+    """
+
+    generated: int
+    training: int
+    distance: float
+    ratio: float
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What an audit found.
+
+    Printed it is a short text; in a notebook, a table; :meth:`save` writes JSON or a page.
+
+    Parameters
+    ----------
+    verdict : {"copies", "unclear", "depends", "none", "few"}
+        See the module.
+    reason : str
+        Why, in one sentence with the numbers.
+    measures : tuple of Measure
+    pairs : tuple of Pair
+        The most suspicious ones, the lowest ratio first.
+    smallest : float
+        The smallest share of exact copies that would have been found.
+    sizes : dict of str to int
+        Number of training, generated and held-out points and dimensions.
+    notes : tuple of str
+        What else to know.
+    sets : Sets
+        What was audited, as rows.
+    """
+
+    verdict: str
+    reason: str
+    measures: tuple[Measure, ...]
+    pairs: tuple[Pair, ...]
+    smallest: float
+    sizes: dict[str, int]
+    notes: tuple[str, ...]
+    sets: Sets
+
+    def __getitem__(self, name: str) -> Measure:
+        """A measure by its name."""
+        for measure in self.measures:
+            if measure.name == name:
+                return measure
+        names = ", ".join(measure.name for measure in self.measures)
+        raise KeyError(f"no measure {name!r}, there are: {names}")
+
+    def rows(self) -> list[list[str]]:
+        """The measures as a table: title, generated, held out, p, share of copies."""
+        return [
+            [
+                m.title,
+                f"{m.value:.3f} ± {m.error:.3f}",
+                f"{m.null:.3f} ± {m.null_error:.3f}",
+                f"{m.p:.2g}",
+                "" if np.isnan(m.copied) else f"{m.copied:.1%}",
+            ]
+            for m in self.measures
+        ]
+
+    def __str__(self) -> str:
+        head = ("measure", "generated", "held out or null", "p", "copied")
+        rows = [head, *self.rows()]
+        widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
+        lines = [
+            "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
+        ]
+        sizes = ", ".join(f"{count} {name}" for name, count in self.sizes.items())
+        notes = [f"Note: {note}." for note in self.notes]
+        return "\n".join([f"{VERDICTS[self.verdict]} {self.reason}", sizes, *lines, *notes])
+
+    def _repr_html_(self) -> str:
+        from .page import body
+
+        return body(self, plots=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the points themselves, ready for JSON; nan becomes None."""
+        content = {
+            "verdict": self.verdict,
+            "statement": VERDICTS[self.verdict],
+            "reason": self.reason,
+            "smallest_share_found": self.smallest,
+            "sizes": self.sizes,
+            "notes": list(self.notes),
+            "measures": [asdict(m) for m in self.measures],
+            "pairs": [asdict(p) for p in self.pairs],
+        }
+        return json.loads(json.dumps(content), parse_constant=lambda _: None)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the audit as ``.json``, or as one ``.html`` page that needs no other file.
+
+        Parameters
+        ----------
+        path : path
+            Its folder must exist.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        ValueError
+            If the name ends in neither, or the folder does not exist; nothing is written then.
+        """
+        path = check_report(path)
+        if path.suffix == ".json":
+            text = json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+        else:
+            from .page import page
+
+            text = page(self)
+        with replacing(path) as fresh:
+            fresh.write_text(text, encoding="utf-8")
+        return path
+
+
+def check_report(path: str | Path) -> Path:
+    """Where a report is to be written, if it can be."""
+    path = Path(path)
+    if path.suffix not in (".json", ".html"):
+        raise ValueError(f"report must end in .json or .html, got {path.name!r}")
+    if not path.parent.is_dir():
+        raise ValueError(f"report must go to a folder that exists, got {str(path.parent)!r}")
+    return path
+
+
+def _judge(near: Measure, copied: Measure, looked_at: float, smallest: float) -> tuple[str, str]:
+    """Verdict and reason; ``looked_at`` is the part of the training set in "nearer"."""
+    closer = (
+        f"{near.value:.1%} of the generated points are nearer to training than to held-out ones"
+    )
+    on_one = (
+        f"{copied.value:.1%} of the generated points are much closer to one training point than to "
+        f"any other, against {copied.null:.1%} of the held-out points (p = {copied.p:.1g})"
+    )
+    if copied.p < LEVEL:
+        expected = 0.5 + copied.copied * looked_at / 2
+        if near.value < expected - 3 * near.error:
+            return "unclear", f"{on_one}, but only {closer}, where {expected:.1%} are expected."
+        return "copies", f"{on_one}; {closer} (1/2 if nothing is copied)."
+    if near.p < LEVEL:
+        return "depends", f"{closer} (1/2 if it does not, p = {near.p:.1g})."
+    verdict = "none" if smallest <= MAX_MISSED else "few"
+    found = f"exact copies from a share of {smallest:.1%} on would have been found"
+    return verdict, f"{on_one}; {closer}; {found}."
+
+
+def audit(
+    training: Any,
+    generated: Any,
+    held_out: Any,
+    *,
+    features: Callable[[np.ndarray], Any] | int | None = None,
+    threshold: float = 1 / 3,
+    n_pairs: int = 12,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: bool = False,
+) -> Audit:
+    r"""Ask whether a generator copies its training data.
+
+    Parameters
+    ----------
+    training : Tensor, array, nested list, or path of a ``.npy`` or ``.npz`` file
+        What the model was trained on, shape (n, d), or a stack of images.
+    generated : likewise, shape (m, d)
+        What it generated.
+    held_out : likewise, shape (h, d)
+        Points of the same source that it was *not* trained on. As many as there are training points
+        are best.
+    features : callable or int, optional
+        Map rows to features first; or a number of principal components of the training set. The
+        verdict can depend on it.
+    threshold : float
+        :math:`\theta` in (0, 1]: points with :math:`d_1 / d_2 < \theta` count as copies.
+    n_pairs : int
+        Number of suspicious pairs to return.
+    seed : int
+        Seed of all that is random.
+    device : str
+        Where neighbors are sought: ``"cpu"``, ``"cuda"`` or ``"cuda:0"``.
+    progress : bool
+        Show progress bars.
+
+    Returns
+    -------
+    Audit
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a set is not what :func:`memnb.auditing.inputs.read_sets` takes, or another argument is
+        out of its range.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> training, held_out, new = rng.standard_normal((3, 500, 8))
+    >>> generated = np.concatenate([training[:100], new[:400]])
+    >>> audit(training, generated, held_out).verdict
+    'copies'
+    >>> audit(training, new, held_out).verdict
+    'none'
+    """
+    threshold = check_real("threshold", threshold, 0, 1, open_low=True)
+    check_integer("n_pairs", n_pairs, 0)
+    check_integer("seed", seed, 0)
+    check_device("device", device)
+    sets = read_sets(training, generated, held_out, features)
+    reference = Reference(sets.training, sets.held_out, seed=seed, device=device, progress=progress)
+    made, held = reference.look_at(sets.generated), reference.look_at(sets.held_out)
+    measures = [
+        copies(made, held, threshold),
+        nearer_to_training(made, reference.pool_size, reference.n_training),
+        cell_test(made, held, reference.n_cells, seed),
+        authenticity(made, held),
+        density_criterion(sets, seed),
+    ]
+    measures = {m.name: m for m in measures if m is not None}
+    base = reference.base
+    order = np.lexsort((made.d1, made.ratio))[:n_pairs]
+    pairs = tuple(
+        Pair(int(i), int(base.rows[made.index[i]]), float(made.d1[i]), float(made.ratio[i]))
+        for i in order
+    )
+    smallest = smallest_share(
+        len(np.unique(made.index)),
+        measures["copies"].null,
+        len(np.unique(held.index)),
+        LEVEL,
+        POWER,
+    )
+    looked_at = reference.pool_size / reference.n_training
+    verdict, reason = _judge(measures["nearer"], measures["copies"], looked_at, smallest)
+    notes = list(sets.notes)
+    if base.n_duplicates:
+        notes.append(f"{base.n_duplicates} training points equal an earlier one; each counts once")
+    if "densities" not in measures:
+        notes.append("P(Δ > 0) needs images or at most 16 dimensions")
+    sizes = {name.replace("_", " "): len(x) for name, x in sets.items()}
+    return Audit(
+        verdict=verdict,
+        reason=reason,
+        measures=tuple(measures.values()),
+        pairs=pairs,
+        smallest=smallest,
+        sizes=sizes | {"dimensions": sets.training.shape[1]},
+        notes=tuple(notes),
+        sets=sets,
+    )

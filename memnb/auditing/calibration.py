@@ -1,0 +1,201 @@
+"""Chapter 7: the measures on generators whose share of copies is known.
+
+A generator here mixes copies of training points with other points, in any share. The copies are
+exact or blurred; the others are new points of the right law, or drawn too wide, too narrow, or a
+few new points over and over. Copies and others are looked at once, and every mixture is put
+together from their features.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from memnb.validation import check_choice, check_integer, check_real
+
+from .generators import blurred_copies, gaussian_sets
+from .measures import Measure
+from .neighbors import DISTINCT_SHARE
+from .reference import Features, Reference
+from .runs import measures_of
+
+__all__ = ["OTHERS", "SHARES", "Mixtures", "detection", "measured_shares", "smallest_found"]
+
+SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+OTHERS = ("as the data", "too wide", "too narrow", "collapsed")
+WIDTHS = {"as the data": 1.0, "too wide": 1.3, "too narrow": 0.7}
+N_COLLAPSED = 20  # new points that a collapsed generator makes
+
+
+@dataclass(frozen=True, eq=False)
+class Mixtures:
+    """Copies and other points around one training set, ready to be mixed.
+
+    Parameters
+    ----------
+    reference : Reference
+    held_out : Features
+        Of the held-out points.
+    copies, others : dict of Features
+        By blur, and by kind; each of n points.
+    seed : int
+    """
+
+    reference: Reference
+    held_out: Features
+    copies: dict[float, Features]
+    others: dict[str, Features]
+    seed: int
+
+    def measures(self, share: float, blur: float, other: str) -> dict[str, Measure]:
+        """All measures of a generator with a share of copies.
+
+        Parameters
+        ----------
+        share : float
+            In [0, 1].
+        blur : float
+            One of those that were prepared.
+        other : str
+            One of :data:`OTHERS`.
+
+        Returns
+        -------
+        dict of str to Measure
+
+        Raises
+        ------
+        ValueError
+            If a value is not allowed.
+        """
+        share = check_real("share", share, 0, 1)
+        check_choice("blur", blur, tuple(self.copies))
+        check_choice("other", other, OTHERS)
+        rest = self.others[other]
+        count = round(share * len(rest))
+        mixed = self.copies[blur].take(slice(count)).joined(rest.take(slice(count, None)))
+        return measures_of(self.reference, mixed, self.held_out, self.seed)
+
+
+@lru_cache(maxsize=8)
+def mixtures(
+    n: int, dim: int, blurs: tuple[float, ...] = (0.0, 0.5, 1.0), seed: int = 0
+) -> Mixtures:
+    """Mixtures around n training points from a Gaussian in d dimensions.
+
+    Parameters
+    ----------
+    n, dim : int
+        Number of training, held-out and generated points, at least 50, and dimension.
+    blurs : tuple of float
+        Blurs of the copies, in units of the median distance between neighboring training points.
+    seed : int
+
+    Returns
+    -------
+    Mixtures
+    """
+    check_integer("n", n, 50)
+    training, held_out, new = gaussian_sets(n, dim, seed)
+    reference = Reference(training, held_out, seed=seed)
+    unit = reference.base.distinct / DISTINCT_SHARE
+    sets = {kind: width * new for kind, width in WIDTHS.items()}
+    sets["collapsed"] = new[np.arange(n) % N_COLLAPSED]
+    return Mixtures(
+        reference,
+        reference.look_at(held_out),
+        {b: reference.look_at(blurred_copies(training, n, b * unit, seed)) for b in blurs},
+        {kind: reference.look_at(points) for kind, points in sets.items()},
+        seed,
+    )
+
+
+def measured_shares(
+    found: Mixtures, blur: float, other: str, shares: Sequence[float] = SHARES
+) -> dict[str, np.ndarray]:
+    """The share of copies that each measure stands for, against the true share.
+
+    Parameters
+    ----------
+    found : Mixtures
+    blur : float
+    other : str
+    shares : sequence of float
+        True shares.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``copies``, ``nearer`` and ``authenticity``: shares in [0, 1]; ``cells``: C_T.
+    """
+    rows = [found.measures(share, blur, other) for share in shares]
+    names = ("copies", "nearer", "authenticity")
+    result = {name: np.array([row[name].copied for row in rows]) for name in names}
+    result["cells"] = np.array([row["cells"].value for row in rows])
+    return result
+
+
+def smallest_found(
+    p: torch.Tensor, shares: Sequence[float], level: float = 0.05, power: float = 0.9
+) -> tuple[float, float]:
+    """The smallest share that a measure finds, and how often it finds copies where there are none.
+
+    Parameters
+    ----------
+    p : Tensor, shape (repeats, shares)
+        p-values; the first share is 0.
+    shares : sequence of float
+    level, power : float
+        A share is found if p is below ``level`` in at least ``power`` of the repeats, for it and
+        all larger ones.
+
+    Returns
+    -------
+    share, false_alarms : float
+        nan if no share is found.
+
+    Examples
+    --------
+    >>> p = torch.tensor([[0.5, 0.04, 0.001], [0.3, 0.2, 0.01]])
+    >>> smallest_found(p, (0, 0.1, 0.5))
+    (0.5, 0.0)
+    """
+    rate = (p < level).double().mean(dim=0)
+    smallest = float("nan")
+    for k in range(len(shares) - 1, 0, -1):
+        if rate[k] < power:
+            break
+        smallest = float(shares[k])
+    return smallest, float(rate[0])
+
+
+def detection(
+    arrays: Mapping[str, torch.Tensor],
+    n: int,
+    dim: int,
+    blur: int,
+    shares: Sequence[float],
+    measure: int,
+) -> tuple[float, float]:
+    """:func:`smallest_found` for one row of the kept run ``detection``.
+
+    Parameters
+    ----------
+    arrays : mapping
+        What :func:`memnb.results.load` returned.
+    n, dim, blur, measure : int
+        Which one; blur and measure by their place in the run.
+    shares : sequence of float
+        Those of the run.
+
+    Returns
+    -------
+    share, false_alarms : float
+        (nan, nan) where the measure was not computed.
+    """
+    p = arrays[f"p_{n}_{dim}"][:, blur, :, measure]
+    if (p > 1).any():
+        return float("nan"), float("nan")
+    return smallest_found(p, shares)

@@ -1,0 +1,146 @@
+r"""Chapter 7: the book's criterion P(Δ > 0) for any three sets of points.
+
+Chapters 5 and 6 compare densities: :math:`\Delta = E_{TG} - E_{OG}` is the squared distance of the
+generated density from that of the training set, minus its squared distance from that of the
+original points, here the held-out ones. All are sums of Gaussian kernels of one width
+:math:`\epsilon`, so that
+
+.. math:: \int \rho_A \rho_B = \frac{1}{|A| |B|} \sum_{ij} \mathcal{N}(a_i - b_j \mid 0, 2
+          \epsilon^2), \qquad \Delta = \int \rho_T^2 - \int \rho_O^2 - 2 \int \rho_G \rho_T
+          + 2 \int \rho_G \rho_O .
+
+Each draw takes the same number m of points of each set, so the terms i = j of the first two
+integrals are equal and are left out before subtracting. A generator that has seen neither set has
+:math:`P(\Delta > 0) = \tfrac12`; one that copies has less. Two kinds of densities:
+
+- **in few dimensions** (up to 16), of points, with :math:`\epsilon = \sigma m^{-1/d}` (chapter 5);
+- **for images**, of each pixel on its own, with :math:`\epsilon = \sigma / m`, and
+  :math:`\Delta` is the mean over pixels (chapter 6).
+
+Columns are divided by their standard deviation in the training set for the first kind, and
+:math:`\sigma` is the mean standard deviation of a pixel for the second.
+"""
+
+import numpy as np
+from scipy.special import logsumexp
+from scipy.stats import norm
+
+from memnb.stats import wilson
+from memnb.streams import numpy_stream
+
+from .inputs import Sets
+from .measures import Measure
+
+__all__ = ["MAX_DIM", "delta_of_pixels", "delta_of_points", "density_criterion"]
+
+MAX_DIM = 16
+N_DRAWS, N_POINTS = 200, 25
+
+
+def delta_of_points(t: np.ndarray, o: np.ndarray, g: np.ndarray, width: float) -> float:
+    r"""Sign-preserving :math:`\Delta` of three sets of m points each in d dimensions.
+
+    Parameters
+    ----------
+    t, o, g : ndarray, shape (m, d)
+        Training, original and generated points.
+    width : float
+        Width :math:`\epsilon` of all kernels.
+
+    Returns
+    -------
+    float
+        :math:`m^2 (4\pi\epsilon^2)^{d/2} \Delta` divided by its largest term, so that it neither
+        overflows nor vanishes.
+    """
+    logs, signs = [], []
+    off = ~np.eye(len(t), dtype=bool)
+    for a, b, keep, sign in ((t, t, off, 1), (o, o, off, -1), (g, t, True, -2), (g, o, True, 2)):
+        squares = np.square(a[:, None] - b[None]).sum(axis=-1)
+        exponent = (-squares / (4 * width**2))[np.broadcast_to(keep, squares.shape)]
+        logs.append(exponent)
+        signs.append(np.full(len(exponent), float(sign)))
+    logs, signs = np.concatenate(logs), np.concatenate(signs)
+    top = logs.max()
+    value, sign = logsumexp(logs - top, b=signs, return_sign=True)
+    return float(sign * np.exp(value))
+
+
+def delta_of_pixels(t: np.ndarray, o: np.ndarray, g: np.ndarray, width: float) -> float:
+    r""":math:`\Delta` of densities of single pixels, up to a positive factor.
+
+    Parameters
+    ----------
+    t, o, g : ndarray, shape (m, d)
+        Images as rows.
+    width : float
+        Width :math:`\epsilon` of all kernels.
+
+    Returns
+    -------
+    float
+        The mean over pixels of :math:`m^2 \sqrt{4\pi}\,\epsilon\, \Delta`.
+    """
+
+    def pairs(a, b):
+        return np.exp(-np.square(a[:, None] - b[None]) / (4 * width**2)).sum() / a.shape[1]
+
+    # The terms i = j are m in both of the first two sums and cancel
+    return float(pairs(t, t) - pairs(o, o) - 2 * pairs(g, t) + 2 * pairs(g, o))
+
+
+def density_criterion(sets: Sets, seed: int) -> Measure | None:
+    r"""P(Δ > 0) over random draws of points.
+
+    Parameters
+    ----------
+    sets : Sets
+    seed : int
+        Seed of the draws.
+
+    Returns
+    -------
+    Measure or None
+        None if the points are no images and have more than 16 dimensions, where kernel densities of
+        a few points say nothing. The null is P for held-out points in the place of generated ones,
+        with original points from the other half of the held-out set.
+    """
+    dim = sets.training.shape[1]
+    pixels = sets.image_shape is not None
+    if not pixels and dim > MAX_DIM:
+        return None
+    spread = sets.training.std(axis=0, dtype=np.float64)
+    scale = np.ones(dim) if pixels else np.where(spread > 0, spread, 1.0)
+    width = float(spread.mean()) / N_POINTS if pixels else N_POINTS ** (-1 / dim)
+    delta = delta_of_pixels if pixels else delta_of_points
+    half = len(sets.held_out) // 2
+    values = {}
+    for name, made, originals in (
+        ("generated", sets.generated, sets.held_out),
+        ("held_out", sets.held_out[:half], sets.held_out[half:]),
+    ):
+        random = numpy_stream(seed, f"audit densities of {name}")
+        count = 0
+        for _ in range(N_DRAWS):
+            picked = [
+                x[random.choice(len(x), N_POINTS, replace=False)] / scale
+                for x in (sets.training, originals, made)
+            ]
+            count += delta(*picked, width) > 0
+        values[name] = wilson(count, N_DRAWS)
+    (g, g_error), (h, h_error) = values["generated"], values["held_out"]
+    return Measure(
+        name="densities",
+        title="P(Δ > 0), densities of " + ("pixels" if pixels else "points"),
+        value=g,
+        error=g_error,
+        null=h,
+        null_error=h_error,
+        p=float(norm.cdf((g - h) / np.hypot(g_error, h_error))),
+        copied=np.nan,
+        sees="a generated density that is closer to that of the training set than to that of new "
+        "points",
+        blind="most copies in more than a few dimensions, where the kernels of two points hardly "
+        "meet; draws from one training set are not independent, so the error is too small",
+        note=f"{N_DRAWS} draws of {N_POINTS} points of each set",
+    )

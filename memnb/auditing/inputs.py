@@ -1,0 +1,267 @@
+"""Chapter 7: what an audit is given: three arrays, files or image stacks, and what is refused.
+
+The three sets are **training**, what the model was trained on; **generated**, what it made; and
+**held out**, points of the same source that it was not trained on. Held-out points are what every
+number is compared with: they cannot be copies, so what a metric says of them is its null.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from memnb.validation import check_integer
+
+__all__ = ["MIN_POINTS", "Sets", "load_array", "read_sets"]
+
+MIN_POINTS = 50
+CHUNK_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Sets:
+    """The three sets of an audit, as rows.
+
+    Parameters
+    ----------
+    training, generated, held_out : ndarray, shape (n, d), (m, d), (h, d)
+        float32 or float64, finite; possibly a memory map.
+    image_shape : tuple of int or None
+        Shape of one item before it was made a row, if the items are images.
+    notes : tuple of str
+        What a reader of the result must know: points that were left out, constant columns.
+    """
+
+    training: np.ndarray
+    generated: np.ndarray
+    held_out: np.ndarray
+    image_shape: tuple[int, ...] | None
+    notes: tuple[str, ...] = ()
+
+    def items(self) -> list[tuple[str, np.ndarray]]:
+        """The sets with their names."""
+        return [(name, getattr(self, name)) for name in ("training", "generated", "held_out")]
+
+
+def load_array(name: str, value: Any) -> np.ndarray:
+    """An array from a tensor, an array, a list, or a ``.npy`` or ``.npz`` file.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for messages.
+    value : Tensor, array, nested list, or path
+        A ``.npy`` file is mapped into memory, not read; a ``.npz`` file must hold one array.
+
+    Returns
+    -------
+    ndarray
+        Of a real dtype, with its shape as it came.
+
+    Raises
+    ------
+    TypeError
+        If the dtype is not real and numeric.
+    ValueError
+        If the file is missing or is no such file, or the rows of a list differ in length.
+    """
+    if isinstance(value, (str, Path)):
+        value = _load_file(name, Path(value))
+    elif isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    try:
+        array = np.asanyarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array, got rows of different shapes") from error
+    if array.dtype.kind not in "uif":
+        raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
+    return array
+
+
+def _load_file(name: str, path: Path) -> np.ndarray:
+    if not path.is_file():
+        raise ValueError(f"{name} must name a file, but there is none at {path}")
+    try:
+        content = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        objects = "objects" in str(error) or "Object" in str(error)
+        reason = "holds Python objects" if objects else "is no .npy or .npz file"
+        raise ValueError(f"{name} must be an array of numbers, but {path.name} {reason}") from error
+    if isinstance(content, np.ndarray):
+        return content
+    with content:
+        if len(content.files) != 1:
+            raise ValueError(
+                f"{name} must be a .npz file of one array, but {path.name} holds "
+                f"{', '.join(content.files) or 'none'}"
+            )
+        try:
+            return content[content.files[0]]
+        except ValueError as error:
+            raise ValueError(f"{name}: {path.name} holds Python objects, not numbers") from error
+
+
+def _rows(name: str, array: np.ndarray) -> np.ndarray:
+    if array.ndim == 0:
+        raise ValueError(f"{name} must have shape (points, ...), got a single number")
+    if len(array) < MIN_POINTS:
+        raise ValueError(f"{name} must have at least {MIN_POINTS} points, got {len(array)}")
+    rows = array.reshape(len(array), -1)
+    if rows.shape[1] == 0:
+        raise ValueError(f"{name} must have at least one column, got shape {array.shape}")
+    return rows
+
+
+def chunks(rows: np.ndarray) -> list[slice]:
+    """Slices of rows of at most ``CHUNK_BYTES`` in float64."""
+    size = max(1, CHUNK_BYTES // (8 * rows.shape[1]))
+    return [slice(first, first + size) for first in range(0, len(rows), size)]
+
+
+def _check_finite(name: str, rows: np.ndarray) -> None:
+    if rows.dtype.kind != "f":
+        return
+    bad = sum(int((~np.isfinite(rows[part]).all(axis=1)).sum()) for part in chunks(rows))
+    if bad:
+        raise ValueError(f"{name} must be finite, but {bad} of {len(rows)} points hold nan or inf")
+
+
+def _common(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """All sets in one floating-point dtype; uint8 images in [0, 1]."""
+    small = [name for name, x in arrays.items() if x.dtype == np.uint8]
+    if small and len(small) < 3:
+        other = next(name for name in arrays if name not in small)
+        raise TypeError(
+            f"training, generated and held_out must share one scale, but {small[0]} is uint8 "
+            f"(0 to 255) and {other} is {arrays[other].dtype}: divide by 255 where needed"
+        )
+    if small:
+        return {name: x.astype(np.float32) / np.float32(255) for name, x in arrays.items()}
+    wide = any(x.dtype == np.float64 or x.dtype.kind in "ui" for x in arrays.values())
+    dtype = np.float64 if wide else np.float32
+    return {name: x if x.dtype == dtype else x.astype(dtype) for name, x in arrays.items()}
+
+
+def row_keys(rows: np.ndarray) -> np.ndarray:
+    """A 64-bit hash of each row in hexadecimal, equal for equal rows (0.0 and -0.0 are equal)."""
+    keys = np.empty(len(rows), dtype="S16")
+    for part in chunks(rows):
+        block = np.ascontiguousarray(rows[part] + 0.0)
+        keys[part] = [hashlib.blake2b(row.tobytes(), digest_size=8).hexdigest() for row in block]
+    return keys
+
+
+def _without_overlap(training: np.ndarray, held_out: np.ndarray) -> tuple[np.ndarray, str]:
+    seen = np.isin(row_keys(held_out), row_keys(training))
+    count = int(seen.sum())
+    if not count:
+        return held_out, ""
+    rest = len(held_out) - count
+    said = f"{count} of {len(held_out)} held-out points are also training points"
+    if rest < MIN_POINTS:
+        raise ValueError(
+            f"held_out must not overlap training: {said}, which leaves {rest}, and at least "
+            f"{MIN_POINTS} are needed"
+        )
+    return held_out[~seen], f"{said}; they were left out"
+
+
+def _constant_columns(arrays: dict[str, np.ndarray]) -> str:
+    constant = None
+    for rows in arrays.values():
+        low = np.min([rows[part].min(axis=0) for part in chunks(rows)], axis=0)
+        high = np.max([rows[part].max(axis=0) for part in chunks(rows)], axis=0)
+        constant = (low == high) if constant is None else constant & (low == high)
+    count = int(constant.sum())
+    if count == len(constant):
+        raise ValueError("training, generated and held_out must vary, but every column is constant")
+    return f"{count} of {len(constant)} columns are constant and say nothing" if count else ""
+
+
+def _features(
+    features: Callable[[np.ndarray], Any] | int | None, arrays: dict[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], str]:
+    """The sets in a feature space."""
+    if features is None:
+        return arrays, ""
+    if callable(features):
+        moved = {}
+        for name, rows in arrays.items():
+            label = f"features({name})"
+            moved[name] = _rows(label, load_array(label, features(rows)))
+            if len(moved[name]) != len(rows):
+                raise ValueError(
+                    f"features must return one row for each point, got {len(moved[name])} for the "
+                    f"{len(rows)} points of {name}"
+                )
+            _check_finite(label, moved[name])
+        width = {len(rows.T) for rows in moved.values()}
+        if len(width) > 1:
+            raise ValueError(f"features must return rows of one length, got {sorted(width)}")
+        return _common(moved), f"features: {getattr(features, '__name__', 'a function')}"
+    from sklearn.decomposition import PCA
+
+    limit = min(arrays["training"].shape)
+    count = check_integer("features", features, 1, limit)
+    # Fitted to the training set alone, as a practitioner would who has not seen the rest
+    pca = PCA(count, random_state=0).fit(arrays["training"])
+    share = float(pca.explained_variance_ratio_.sum())
+    moved = {name: pca.transform(rows) for name, rows in arrays.items()}
+    return moved, f"{count} principal components, {share:.1%} of the training set's variance"
+
+
+def read_sets(
+    training: Any,
+    generated: Any,
+    held_out: Any,
+    features: Callable[[np.ndarray], Any] | int | None = None,
+) -> Sets:
+    """Load and check the three sets, and map them to features.
+
+    Parameters
+    ----------
+    training, generated, held_out : Tensor, array, nested list, or path
+        See :func:`load_array`; (points, d), or images (points, H, W), (points, C, H, W) or
+        (points, H, W, C). One-dimensional arrays are points on a line.
+    features : callable or int, optional
+        A function of rows, shape (n, d), that returns rows; or a number of principal components
+        of the training set.
+
+    Returns
+    -------
+    Sets
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a set is not an array of finite real numbers of at least 50 points, the sets differ in
+        the shape of a point or in scale (uint8 and float), every column is constant, or held-out
+        and training points are the same.
+    """
+    given = {"training": training, "generated": generated, "held_out": held_out}
+    arrays = {name: load_array(name, value) for name, value in given.items()}
+    shapes = {name: x.shape[1:] for name, x in arrays.items() if x.ndim}
+    for name, shape in shapes.items():
+        if shape != shapes.get("training", shape):
+            raise ValueError(
+                f"{name} must have points of the shape of training's, {shapes['training']}, "
+                f"got {shape}"
+            )
+    rows = {name: _rows(name, x) for name, x in arrays.items()}
+    for name, x in rows.items():
+        _check_finite(name, x)
+    rows = _common(rows)
+    rows["held_out"], overlap = _without_overlap(rows["training"], rows["held_out"])
+    constant = _constant_columns(rows)
+    item = arrays["training"].shape[1:]
+    rows, mapped = _features(features, rows)
+    return Sets(
+        **rows,
+        image_shape=item if len(item) in (2, 3) else None,
+        notes=tuple(note for note in (overlap, constant, mapped) if note),
+    )

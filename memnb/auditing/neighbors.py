@@ -1,0 +1,210 @@
+r"""Chapter 7: nearest neighbors among many points, exactly and in blocks.
+
+The search is exact: a metric that is to be calibrated must not depend on the recall of an
+approximate index. On the CPU it is scikit-learn's blocked search, which holds one block of
+distances at a time and never the whole matrix; on a GPU a block of distances is one matrix product.
+Both expand :math:`\lVert q - x \rVert^2` into a product, which cancels where q is close to x
+compared with its distance from the origin: just where copies are. So both search around the mean of
+the base, and the distances of the k neighbors found are computed again from the differences.
+
+**Duplicates.** If a training point occurs twice, its copies have two nearest neighbors at the same
+distance, and a ratio :math:`d_1 / d_2` calls them new. :class:`Base` therefore keeps each point
+once, and the second neighbor is the nearest one that is *distinct* from the first: farther from it
+than a tenth of the median distance of training points to their nearest neighbors.
+
+References
+----------
+Pedregosa et al., *Scikit-learn: machine learning in Python*, JMLR 12 (2011).
+"""
+
+import numpy as np
+import torch
+from sklearn.neighbors import NearestNeighbors
+from tqdm.auto import tqdm
+
+from memnb.streams import numpy_stream
+from memnb.validation import check_device
+
+from .inputs import chunks, row_keys
+
+__all__ = ["DISTINCT_SHARE", "Base", "distances"]
+
+DISTINCT_SHARE = 0.1  # of the median distance to the nearest neighbor
+N_SPACING = 2000  # points from which that median is taken
+FIRST_TRY = 4  # neighbors among which a distinct second one is sought at first
+QUERY_BLOCK = 1000
+
+
+def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    r"""Distances :math:`\lVert a_i - b_i \rVert` of rows, in float64.
+
+    Parameters
+    ----------
+    a, b : ndarray, shape (n, d)
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+    """
+    parts = [
+        np.linalg.norm(a[part].astype(np.float64) - b[part].astype(np.float64), axis=1)
+        for part in chunks(a)
+    ]
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+class Base:
+    """The points among which neighbors are sought, each kept once.
+
+    Parameters
+    ----------
+    points : ndarray, shape (n, d)
+        Finite; may be a memory map.
+    seed : int
+        Seed of the sample of points from which the typical spacing is taken.
+    device : str
+        ``"cpu"``, ``"cuda"`` or ``"cuda:0"``.
+    progress : bool
+        Show a progress bar for each search.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (m,)
+        Which of the points are kept: the first of each group of equal ones.
+    n_duplicates : int
+        How many points are left out because they equal an earlier one.
+    distinct : float
+        The distance beyond which two points count as distinct.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two distinct points are left, or there is no such device.
+    """
+
+    def __init__(
+        self, points: np.ndarray, *, seed: int = 0, device: str = "cpu", progress: bool = False
+    ):
+        self.device = check_device("device", device)
+        self.progress = progress
+        self.rows = np.sort(np.unique(row_keys(points), return_index=True)[1])
+        self.n_duplicates = len(points) - len(self.rows)
+        if len(self.rows) < 2:
+            raise ValueError(
+                f"training must have at least two distinct points, got {len(self.rows)} "
+                f"({self.n_duplicates} duplicates)"
+            )
+        self.points = points[self.rows] if self.n_duplicates else points
+        self.center = np.mean([points[p].mean(axis=0, dtype=np.float64) for p in chunks(points)], 0)
+        self._searcher = None
+        self.distinct = self._spacing(seed)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def _spacing(self, seed: int) -> float:
+        """A tenth of the median distance of a sample of points to their nearest neighbors."""
+        sample = np.arange(len(self))
+        if len(self) > N_SPACING:
+            sample = numpy_stream(seed, "audit spacing").choice(len(self), N_SPACING, replace=False)
+        return DISTINCT_SHARE * float(np.median(self.spacing(np.sort(sample))))
+
+    def spacing(self, rows: np.ndarray) -> np.ndarray:
+        """Distance of points of the base to the nearest *other* point of the base.
+
+        Parameters
+        ----------
+        rows : ndarray of int64, shape (r,)
+            Which points, as indices into ``self.points``.
+
+        Returns
+        -------
+        ndarray of float64, shape (r,)
+        """
+        index, d = self.nearest(self.points[rows], 2)
+        return np.where(index[:, 0] == rows, d[:, 1], d[:, 0])
+
+    def nearest(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The k nearest points of the base.
+
+        Parameters
+        ----------
+        queries : ndarray, shape (m, d)
+        k : int
+            At most the number of points.
+
+        Returns
+        -------
+        index : ndarray of int64, shape (m, k)
+            Into ``self.points``.
+        d : ndarray of float64, shape (m, k)
+            Distances, increasing, accurate also where they are tiny.
+        """
+        blocks = range(0, len(queries), QUERY_BLOCK)
+        bar = tqdm(blocks, desc="neighbors", unit="block", disable=not self.progress, leave=False)
+        parts = [self._block(queries[i : i + QUERY_BLOCK], k) for i in bar]
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+    def _block(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        extra = min(k + 2, len(self))  # near ties may be in the wrong order before the second look
+        centered = (queries - self.center).astype(self.points.dtype)
+        index = self._search_cuda(centered, extra) if self.device != "cpu" else None
+        if index is None:
+            index = self._search_cpu(centered, extra)
+        flat = self.points[index.ravel()]
+        d = distances(np.repeat(queries, extra, axis=0), flat).reshape(index.shape)
+        order = np.lexsort((index, d), axis=1)[:, :k]
+        return np.take_along_axis(index, order, 1), np.take_along_axis(d, order, 1)
+
+    def _search_cpu(self, centered: np.ndarray, k: int) -> np.ndarray:
+        if self._searcher is None:
+            base = self.points - self.center.astype(self.points.dtype)
+            self._searcher = NearestNeighbors(algorithm="brute").fit(base)
+        return self._searcher.kneighbors(centered, k, return_distance=False)
+
+    def _search_cuda(self, centered: np.ndarray, k: int) -> np.ndarray:
+        if self._searcher is None:
+            base = torch.from_numpy(self.points - self.center.astype(self.points.dtype)).float()
+            base = base.to(self.device)
+            self._searcher = base, base.square().sum(dim=1)
+        base, squares = self._searcher
+        query = torch.from_numpy(centered.astype(np.float32)).to(self.device)
+        size = max(k, 2**28 // max(1, len(query)))  # a block of distances of 1 GiB
+        best = None
+        for first in range(0, len(base), size):
+            part = squares[first : first + size] - 2 * query @ base[first : first + size].mT
+            values, index = part.topk(min(k, part.shape[1]), largest=False)
+            index += first
+            if best is not None:
+                values, index = torch.cat([best[0], values], 1), torch.cat([best[1], index], 1)
+            values, order = values.topk(min(k, values.shape[1]), largest=False)
+            best = values, index.gather(1, order)
+        return best[1].cpu().numpy()
+
+    def two_distinct(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        r"""The nearest point, and the distances to it and to the nearest one distinct from it.
+
+        Parameters
+        ----------
+        queries : ndarray, shape (m, d)
+
+        Returns
+        -------
+        index : ndarray of int64, shape (m,)
+            The nearest point, into ``self.points``.
+        d1, d2 : ndarray of float64, shape (m,)
+            :math:`d_2` is infinite where all points are within ``distinct`` of the nearest one.
+        """
+        index = np.empty(len(queries), dtype=np.int64)
+        d1, d2 = np.empty(len(queries)), np.full(len(queries), np.inf)
+        left, k = np.arange(len(queries)), min(FIRST_TRY, len(self))
+        while len(left):
+            near, d = self.nearest(queries[left], k)
+            index[left], d1[left] = near[:, 0], d[:, 0]
+            first = np.repeat(self.points[near[:, 0]], k, axis=0)
+            apart = distances(first, self.points[near.ravel()]).reshape(near.shape) > self.distinct
+            d2[left] = np.where(apart, d, np.inf).min(axis=1)
+            if k == len(self):
+                break
+            left, k = left[~apart.any(axis=1)], min(4 * k, len(self))
+        return index, d1, d2

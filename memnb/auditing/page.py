@@ -1,0 +1,147 @@
+"""Chapter 7: an audit as HTML: a table for notebooks, and one page that needs no other file."""
+
+import base64
+import html
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image
+
+if TYPE_CHECKING:
+    from .audit import Audit
+
+__all__ = ["body", "page"]
+
+STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
+table{border-collapse:collapse;margin:1rem 0}th,td{padding:.3rem .7rem;text-align:left}
+tr{border-bottom:1px solid #ccc}.verdict{font-size:1.3rem;font-weight:600}
+figure{display:inline-block;margin:.3rem;text-align:center}figcaption{font-size:.75rem}
+img{image-rendering:pixelated;width:64px;height:64px;object-fit:contain;background:#eee}
+.scroll{overflow-x:auto}
+"""
+
+
+def _table(head: tuple[str, ...], rows: list[list[str]]) -> str:
+    first = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in head)
+    rest = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f'<div class="scroll"><table><thead><tr>{first}</tr></thead>{rest}</table></div>'
+
+
+def _picture(row: np.ndarray, shape: tuple[int, ...], low: float, high: float) -> str:
+    """One image as the source of an ``<img>``: values from ``low`` to ``high`` as gray or color."""
+    x = row.reshape(shape)
+    if x.ndim == 3 and x.shape[0] in (1, 3):
+        x = np.moveaxis(x, 0, -1)
+    if x.ndim == 3:
+        x = x if x.shape[-1] == 3 else x[..., 0]
+    x = np.clip((x - low) / (high - low), 0, 1) if high > low else np.zeros_like(x)
+    buffer = io.BytesIO()
+    Image.fromarray((255 * x).round().astype(np.uint8)).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _pairs(found: "Audit") -> str:
+    """The most suspicious pairs: pictures of images, rows of a table otherwise."""
+    shape = found.sets.image_shape
+    features = any(note.startswith("features") or "principal" in note for note in found.notes)
+    if shape is None or features:
+        rows = [
+            [str(p.generated), str(p.training), f"{p.distance:.3g}", f"{p.ratio:.3f}"]
+            for p in found.pairs
+        ]
+        return _table(("generated", "training", "distance", "d1/d2"), rows)
+    picked = np.concatenate(
+        [found.sets.training[[p.training for p in found.pairs]],
+         found.sets.generated[[p.generated for p in found.pairs]]]
+    )  # fmt: skip
+    low, high = float(picked.min()), float(picked.max())
+    parts = []
+    for p in found.pairs:
+        sources = [
+            (_picture(x, shape, low, high), word)
+            for x, word in (
+                (found.sets.generated[p.generated], f"generated image {p.generated}"),
+                (found.sets.training[p.training], f"training image {p.training}"),
+            )
+        ]
+        images = "".join(f'<img src="{source}" alt="{word}">' for source, word in sources)
+        caption = f"{p.generated} and {p.training}, d1/d2 = {p.ratio:.2f}"
+        parts.append(f"<figure>{images}<figcaption>{caption}</figcaption></figure>")
+    return "".join(parts)
+
+
+def curve_figure(found: "Audit") -> go.Figure:
+    """Share of points with d1/d2 below a threshold, generated and held out, against it."""
+    curve = found["copies"].curve
+    figure = go.Figure()
+    for name, words, color in (
+        ("generated", "generated", "#D55E00"),
+        ("held_out", "held out", "#0072B2"),
+    ):
+        figure.add_scatter(x=curve["threshold"], y=curve[name], name=words, line={"color": color})
+    figure.update_layout(
+        template="simple_white",
+        height=380,
+        xaxis_title="threshold on d1/d2",
+        yaxis_title="share of points below it",
+        yaxis_range=[0, 1],
+    )
+    return figure
+
+
+def body(found: "Audit", *, plots: bool = True) -> str:
+    """The audit as HTML without a page around it.
+
+    Parameters
+    ----------
+    found : Audit
+    plots : bool
+        With the curve over thresholds, and plotly's script in it (4.5 MB).
+
+    Returns
+    -------
+    str
+    """
+    from .audit import VERDICTS
+
+    head = ("measure", "generated", "held out or null", "p", "share of copies")
+    sizes = ", ".join(f"{count} {name}" for name, count in found.sizes.items())
+    parts = [
+        f'<p class="verdict">{html.escape(VERDICTS[found.verdict])}</p>',
+        f"<p>{html.escape(found.reason)}</p><p>{html.escape(sizes)}</p>",
+        _table(head, found.rows()),
+        *(f"<p>Note: {html.escape(note)}.</p>" for note in found.notes),
+    ]
+    if plots:
+        parts.append("<h2>Share of copies against the threshold</h2>")
+        parts.append(curve_figure(found).to_html(full_html=False, include_plotlyjs=True))
+    if found.pairs:
+        parts += ["<h2>The most suspicious pairs</h2>", _pairs(found)]
+    if plots:
+        rows = [[m.title, m.sees, m.blind, m.note] for m in found.measures]
+        parts += ["<h2>What each measure can see</h2>", _table(("", "sees", "blind to", ""), rows)]
+    return "\n".join(parts)
+
+
+def page(found: "Audit") -> str:
+    """The audit as one HTML page that loads nothing.
+
+    Parameters
+    ----------
+    found : Audit
+
+    Returns
+    -------
+    str
+    """
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>Audit of a generator</title><style>{STYLE}</style></head><body>"
+        f"<h1>Does this generator copy its training data?</h1>{body(found)}</body></html>"
+    )

@@ -1,0 +1,130 @@
+r"""Chapter 7: what the long runs compute, ``python -m memnb.auditing RUN``.
+
+``detection``
+    For each measure the probability of finding a share of copies at 5 % false alarms, over
+    dimensions, numbers of points and blurs. Gaussian data; copies are blurred by a multiple of the
+    median distance between neighboring training points.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from memnb.streams import numpy_stream
+
+from .densities import MAX_DIM, density_criterion
+from .generators import blurred_copies, gaussian_sets
+from .inputs import Sets
+from .measures import Measure, authenticity, cell_test, copies, nearer_to_training
+from .neighbors import DISTINCT_SHARE
+from .reference import Features, Reference
+
+__all__ = ["CHAPTER", "MEASURES", "RUNS", "Detection", "measures_of"]
+
+CHAPTER = "07-audit"
+MEASURES = ("copies", "nearer", "cells", "authenticity", "densities")
+THRESHOLD = 1 / 3
+
+
+def measures_of(
+    reference: Reference,
+    generated: Features,
+    held_out: Features,
+    seed: int = 0,
+    n_bootstrap: int = 0,
+) -> dict[str, Measure]:
+    """All measures that need no densities, by name.
+
+    Parameters
+    ----------
+    reference : Reference
+    generated, held_out : Features
+    seed, n_bootstrap : int
+        Seed and number of draws of the bootstrap of C_T; none by default.
+
+    Returns
+    -------
+    dict of str to Measure
+    """
+    found = (
+        copies(generated, held_out, THRESHOLD),
+        nearer_to_training(generated, reference.pool_size, reference.n_training),
+        cell_test(generated, held_out, reference.n_cells, seed, n_bootstrap),
+        authenticity(generated, held_out),
+    )
+    return {measure.name: measure for measure in found}
+
+
+@dataclass(frozen=True)
+class Detection:
+    """How large a share of copies has to be for a measure to find it.
+
+    Parameters
+    ----------
+    dims, sizes : tuple of int
+        Dimensions d, and numbers n of training, generated and held-out points each.
+    blurs : tuple of float
+        Blur of the copies, in units of the median distance between neighbors.
+    shares : tuple of float
+        Shares of copies, 0 first.
+    repeats : tuple of int
+        How often each n is repeated with fresh data.
+    seed : int
+    """
+
+    dims: tuple[int, ...] = (2, 8, 64, 784)
+    sizes: tuple[int, ...] = (100, 1000)
+    blurs: tuple[float, ...] = (0.0, 0.5, 1.0)
+    shares: tuple[float, ...] = (0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5,
+                                 0.7, 1)  # fmt: skip
+    repeats: tuple[int, ...] = (40, 10)
+    seed: int = 0
+
+    def one(self, n: int, dim: int, repeat: int) -> np.ndarray:
+        """p-values of one repetition, shape (blurs, shares, measures); nan where not computed."""
+        seed = int(numpy_stream(self.seed, "audit repetition", n, dim, repeat).integers(2**31))
+        training, held_out, new = gaussian_sets(n, dim, seed)
+        reference = Reference(training, held_out, seed=seed)
+        held, fresh = reference.look_at(held_out), reference.look_at(new)
+        unit = reference.base.distinct / DISTINCT_SHARE
+        p = np.full((len(self.blurs), len(self.shares), len(MEASURES)), np.nan)
+        for i, blur in enumerate(self.blurs):
+            points = blurred_copies(training, n, blur * unit, seed)
+            copied = reference.look_at(points)
+            for j, share in enumerate(self.shares):
+                count = round(share * n)
+                if not count and i:  # no copies: as with the first blur
+                    p[i, j] = p[0, j]
+                    continue
+                mixed = copied.take(slice(count)).joined(fresh.take(slice(count, None)))
+                values = measures_of(reference, mixed, held, seed)
+                p[i, j, :4] = [values[name].p for name in MEASURES[:4]]
+                if dim <= MAX_DIM and not i:  # the slow one, for the first blur only
+                    generated = np.concatenate([points[:count], new[count:]])
+                    sets = Sets(training, generated, held_out, None)
+                    p[i, j, 4] = density_criterion(sets, seed).p
+        return p
+
+    def run(self, progress: bool = True) -> dict[str, torch.Tensor]:
+        """p-values by n and d: arrays ``p_<n>_<d>``, (repeats, blurs, shares, measures)."""
+        units = [
+            (n, dim, count)
+            for n, count in zip(self.sizes, self.repeats, strict=True)
+            for dim in self.dims
+        ]
+        arrays = {}
+        with tqdm(total=sum(c for *_, c in units), disable=not progress, unit="repeat") as bar:
+            for n, dim, count in units:
+                rows = []
+                for repeat in range(count):
+                    rows.append(self.one(n, dim, repeat))
+                    bar.update()
+                # 2 stands for "not computed", since kept arrays hold no nan
+                values = torch.from_numpy(np.stack(rows)).nan_to_num(nan=2.0)
+                arrays[f"p_{n}_{dim}"] = values.float()
+        return arrays
+
+
+RUNS = {"detection": Detection()}

@@ -1,0 +1,173 @@
+"""Measures of memorization against other methods, known shares and exchanged labels."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+from scipy.stats import binom, mannwhitneyu
+
+from memnb.auditing.densities import delta_of_pixels, delta_of_points
+from memnb.auditing.generators import (
+    blurred_copies,
+    gaussian_sets,
+    linear_model_sets,
+    score_flow_sets,
+)
+from memnb.auditing.measures import (
+    authenticity,
+    copies,
+    nearer_to_training,
+    smallest_share,
+    z_score,
+)
+from memnb.auditing.neighbors import Base
+from memnb.auditing.reference import Reference
+
+
+@given(st.integers(0, 10**6), st.integers(2, 40), st.integers(2, 40))
+def test_z_score_is_that_of_scipy(seed, n, m):
+    rng = np.random.default_rng(seed)
+    h, g = rng.random(n), rng.random(m) + 0.1
+    u = mannwhitneyu(g, h).statistic
+    expected = (u - n * m / 2) / np.sqrt(n * m * (n + m + 1) / 12)
+    assert z_score(h, g) == pytest.approx(expected)
+    assert z_score(h, h[:1].repeat(3)) == -z_score(-h, -h[:1].repeat(3))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("scale", "offset"), [(1, 0), (1e-8, 0), (1e8, 0), (1, 1e3)])
+def test_neighbors_are_those_of_all_distances(dtype, scale, offset):
+    x = np.random.default_rng(0).standard_normal((300, 6))
+    x, queries = ((scale * part + offset).astype(dtype) for part in (x[:200], x[200:]))
+    # Copies whose distance cancels in a product of matrices
+    queries[:20] = x[:20] * dtype(1 + 1e-5)
+    index, d = Base(x).nearest(queries, 3)
+    true = cdist(queries.astype(float), x.astype(float))
+    np.testing.assert_allclose(d, np.sort(true, axis=1)[:, :3], rtol=1e-9)
+    assert (index[:, 0] == true.argmin(axis=1)).all()
+
+
+def test_a_copy_of_a_duplicated_point_is_a_copy():
+    training, held_out, _ = gaussian_sets(300, 5, seed=1)
+    exact = np.concatenate([training, training[:50]])
+    noisy = np.concatenate([training, training[:50] + 1e-4])
+    for points in (exact, noisy):
+        base = Base(points)
+        _, d1, d2 = base.two_distinct(training[:50])
+        assert (d1 < 1e-3).all() and (d2 > 0.1).all()
+        assert len(base) + base.n_duplicates == 350
+    assert Base(exact).n_duplicates == 50 and Base(noisy).n_duplicates == 0
+    reference = Reference(exact, held_out)
+    assert copies(reference.look_at(training[:50]), reference.look_at(held_out), 1 / 3).value == 1
+
+
+def test_shares_of_copies_are_found():
+    training, held_out, new = gaussian_sets(400, 16, seed=2)
+    reference = Reference(training, held_out)
+    held, fresh = reference.look_at(held_out), reference.look_at(new)
+    copied = reference.look_at(blurred_copies(training, 400, 0.0, seed=2))
+    for share in (0.0, 0.1, 0.5, 1.0):
+        count = round(400 * share)
+        mixed = copied.take(slice(count)).joined(fresh.take(slice(count, None)))
+        by_ratio, near = copies(mixed, held, 1 / 3), nearer_to_training(mixed, 400, 400)
+        assert by_ratio.copied == pytest.approx(share, abs=0.01)
+        assert near.copied == pytest.approx(share, abs=6 * near.error)
+        assert (by_ratio.p < 1e-3) == (share > 0)
+        brute = 1 - (mixed.d1 <= mixed.own).mean()
+        assert authenticity(mixed, held).value == pytest.approx(brute)
+
+
+def test_by_chance_the_ratio_is_below_theta_to_the_dimension():
+    """In a Poisson process of d dimensions P(d1/d2 < t) = t^d, whatever its density."""
+    rng = np.random.default_rng(3)
+    for dim in (1, 2, 3):
+        base = Base(rng.random((20_000, dim)) ** 1.5)  # not uniform
+        inside = 0.2 + 0.6 * rng.random((4000, dim))
+        _, d1, d2 = base.two_distinct(inside)
+        # Points closer than a tenth of the spacing count as one, which moves this by a little
+        share = (d1 / d2 < 0.5).mean()
+        assert share == pytest.approx(0.5**dim, abs=4 * (0.25 / 4000) ** 0.5 + 0.01)
+
+
+@pytest.mark.parametrize("width", [0.2, 1.0])
+def test_error_of_nearer_is_that_of_exchanged_labels(width):
+    """Many generated points with few nearest ones: the binomial error would be far too small."""
+    rng = np.random.default_rng(4)
+    training, held_out, new = rng.standard_normal((3, 300, 4))
+    generated = width * np.concatenate([new, rng.standard_normal((2700, 4))])
+    reference = Reference(training, held_out)
+    near = nearer_to_training(reference.look_at(generated), 300, 300)
+    pool = np.concatenate([training, held_out])
+    nearest = cdist(generated, pool).argmin(axis=1)
+    weights = np.bincount(nearest, minlength=600)
+    exchanged = [weights[rng.permutation(600)[:300]].sum() / 3000 for _ in range(4000)]
+    assert near.error == pytest.approx(np.std(exchanged), rel=0.05)
+    assert np.mean(exchanged) == pytest.approx(0.5, abs=0.01)
+    assert near.error > 1.2 * 0.5 / 3000**0.5
+
+
+def test_p_values_are_honest():
+    """Over many perfect generators the p-values below 0.05 are 5 % of all, or fewer."""
+    counts = {"copies": 0, "nearer": 0, "authenticity": 0}
+    for seed in range(100):
+        training, held_out, new = gaussian_sets(60, 3, seed)
+        reference = Reference(training, held_out, seed=seed)
+        held, fresh = reference.look_at(held_out), reference.look_at(new)
+        for measure in (
+            copies(fresh, held, 1 / 3),
+            nearer_to_training(fresh, 60, 60),
+            authenticity(fresh, held),
+        ):
+            counts[measure.name] += measure.p < 0.05
+    assert max(counts.values()) <= 5 + 4 * 2.2  # 5 expected, standard deviation 2.2
+
+
+@pytest.mark.parametrize(("m", "null", "h"), [(100, 0.0, 100), (1000, 0.1, 500), (60, 0.3, 60)])
+def test_smallest_share_has_the_power_it_claims(m, null, h):
+    from memnb.auditing.measures import _more_often
+
+    share = smallest_share(m, null, h, 1e-3, 0.95)
+    rate = null + (1 - null) * share
+    counts = np.arange(m + 1)
+    found = [_more_often(int(k), m, round(null * h), h) < 1e-3 for k in counts]
+    assert binom.pmf(counts, m, rate)[found].sum() == pytest.approx(0.95, abs=1e-6)
+
+
+def test_delta_is_that_of_quadrature():
+    rng = np.random.default_rng(5)
+    t, o, g = rng.standard_normal((3, 6, 1))
+    width, grid = 0.3, np.linspace(-9, 9, 20_001)
+    density = [
+        np.exp(-((grid - x) ** 2) / (2 * width**2)).mean(0) / np.sqrt(2 * np.pi) / width
+        for x in (t, o, g)
+    ]
+    step = grid[1] - grid[0]
+    tg, og = (((density[k] - density[2]) ** 2).sum() * step for k in (0, 1))
+    factor = 36 * np.sqrt(4 * np.pi) * width
+    assert delta_of_pixels(t, o, g, width) == pytest.approx(factor * (tg - og), rel=1e-9)
+    # In units of its largest term
+    scaled = delta_of_points(t, o, g, width)
+    assert np.sign(scaled) == np.sign(tg - og)
+    ratio = scaled / delta_of_points(o, t, g, width)
+    assert ratio == pytest.approx(-1, rel=2)  # both sets exchanged: the sign turns
+
+
+def test_score_flow_ends_at_training_points_as_often_as_computed():
+    training, held_out, ends, share = score_flow_sets(60, 0.2, 4000, seed=0)
+    on = (ends[:, :59] > 0.5).sum(axis=1)
+    assert (on <= 1).mean() == pytest.approx(share, abs=4 * (share * (1 - share) / 4000) ** 0.5)
+    reference = Reference(training, held_out)
+    found = copies(reference.look_at(ends), reference.look_at(held_out), 1 / 3)
+    # Virtual points are no copies, and the measure knows it
+    assert found.value == pytest.approx((on <= 1).mean(), abs=1e-12)
+
+
+def test_the_linear_model_depends_on_few_points_and_not_on_many():
+    values = {}
+    for n in (20, 2000):
+        training, held_out, made = linear_model_sets(n, 16, 2000, seed=1)
+        reference = Reference(training, held_out)
+        near = nearer_to_training(reference.look_at(made), n, n)
+        values[n] = (near.value - 0.5) / near.error
+    assert values[20] > 4 and abs(values[2000]) < 4
