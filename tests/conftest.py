@@ -1,8 +1,14 @@
 """Fixtures that several test modules share."""
 
+import signal
+
 import pytest
 from hypothesis import settings
 from support import Book
+
+# Tests of Ctrl-C start processes; a shell that runs the tests in its background has all of these
+# ignore SIGINT, unless a handler is set here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: other processes may take the machine. Derandomized: every run tests the same cases.
 settings.register_profile("memnb", deadline=None, derandomize=True)
