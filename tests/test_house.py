@@ -1,6 +1,8 @@
 """The rules of the package that are about its text: docstrings, annotations, length."""
 
 import ast
+import importlib
+import re
 
 import pytest
 from support import ROOT
@@ -59,3 +61,29 @@ def test_public_functions_have_docstrings(module):
 def test_no_module_is_longer_than_350_lines():
     lengths = {m: len((ROOT / "memnb" / m).read_text().splitlines()) for m in MODULES}
     assert not {m: n for m, n in lengths.items() if n > MAX_LINES}
+
+
+REFERENCE = re.compile(r":(?:class|func|mod|data|attr|meth|exc):`~?(memnb[\w.]*)`")
+
+
+def home(reference):
+    """The module where the object of a dotted name is defined, and the one that the name gives."""
+    parts = reference.split(".")
+    for k in range(len(parts), 0, -1):
+        try:
+            module = importlib.import_module(".".join(parts[:k]))
+        except ModuleNotFoundError:
+            continue
+        value = module
+        for part in parts[k:]:
+            value = getattr(value, part)
+        first = getattr(module, parts[k]) if k < len(parts) else module
+        return getattr(first, "__module__", module.__name__), module.__name__
+    raise ModuleNotFoundError(reference)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_references_name_the_defining_module(module):
+    """The API page documents an object there, so that only such a reference becomes a link."""
+    found = [(r, home(r)) for r in REFERENCE.findall((ROOT / "memnb" / module).read_text())]
+    assert not [r for r, (defined, named) in found if defined != named]

@@ -98,7 +98,7 @@ def log_delta(
     sigma : float
         Standard deviation of the data, for the kernel widths.
     kernel, factor
-        See :func:`memnb.linear.kernel_width`.
+        See :func:`memnb.linear.kernels.kernel_width`.
     pairs_of_training : Tensor of float64, shape (B,), optional
         ``log_pairs(y, width)`` if it is known already.
     pairs_of_originals : Tensor of float64, shape () or (B,), optional

@@ -48,13 +48,13 @@ class Setting:
     n, dim, n_originals : int
         Numbers n of training points and N of original points, both at least 2, and dimension d.
     T, lam, sigma : float
-        See :class:`memnb.linear.LinearModel`.
+        See :class:`memnb.linear.model.LinearModel`.
     originals : {"fixed", "fresh", "expected"}
         Original set, see the module.
     training : {"independent", "subset"}
         Training set; ``"subset"`` needs n <= N and an original set.
     kernel : str
-        See :func:`memnb.linear.kernel_width`.
+        See :func:`memnb.linear.kernels.kernel_width`.
     factor : float
         Factor of both kernel widths.
     transposed : bool

@@ -174,7 +174,7 @@ def limit_rates(gamma: float, c: float) -> dict[str, float]:
     gamma : float
         Ratio d/n in (0, 1).
     c : float
-        Signal fraction, see :attr:`memnb.linear.LinearModel.signal_fraction`.
+        Signal fraction, see :attr:`memnb.linear.model.LinearModel.signal_fraction`.
 
     Returns
     -------

@@ -156,7 +156,7 @@ def signs(setting: Setting, n_simulations: int, seed: int) -> torch.Tensor:
     setting : Setting
         With a fixed original set.
     n_simulations, seed : int
-        As for :func:`memnb.linear.simulate`, whose draws these are.
+        As for :func:`memnb.linear.experiment.simulate`, whose draws these are.
 
     Returns
     -------

@@ -121,6 +121,9 @@ class _Batch:
         unit = ramps.unit
         self.tiny, self.near = ROUNDING * EPS * unit, ROUNDING * unit
         self.rounding = ROUNDING * ramps.eps
+        # Without end, a coordinate that goes beyond an edge by no more than rounding of the data
+        # stays on its piece: velocities without neutral modes may point to the edge from both sides
+        self.slack = self.rounding * unit if self.forever else self.tiny
         shape = (*z.shape, z.shape[1])
         self.rate, self.project = torch.zeros_like(z), torch.zeros(shape).to(z)
         self.modes = torch.zeros(shape).to(z)
@@ -258,7 +261,7 @@ class _Batch:
         """Move the given rows as far as is safe, or across an edge."""
         m = self.motion(rows)
         near = (self.z[rows].abs() <= self.near).all(dim=-1)  # farther out, rounding blurs
-        settled = (m.reach <= m.gap + self.tiny).all(dim=0).all(dim=-1) & near
+        settled = (m.reach <= m.gap + self.slack).all(dim=0).all(dim=-1) & near
         outward = torch.stack([-m.velocity, m.velocity])
         # A speed below slope times gap may turn on the way to the edge.
         clear = outward > m.noise + self.ramps.slope * m.gap.clamp(min=0)

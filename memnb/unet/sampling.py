@@ -227,6 +227,7 @@ def ideal_gaussian(
 
     Examples
     --------
+    >>> from memnb.unet.diffusion import make_schedule
     >>> "%.2f %.2f" % ideal_gaussian(make_schedule("paper"), 0.0, 0.2)
     '0.00 0.34'
     """

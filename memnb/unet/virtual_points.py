@@ -90,7 +90,7 @@ def simplex_images(kind: str, n_terms: int = 6) -> torch.Tensor:
 
 
 def training_set(images: ImagesLike) -> TrainingSet:
-    r"""The images as a :class:`~memnb.minnorm.data.TrainingSet`, whose denoisers are known exactly.
+    r"""The images as a :class:`~memnb.minnorm.geometry.TrainingSet`, of known denoisers.
 
     Parameters
     ----------
