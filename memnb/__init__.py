@@ -10,6 +10,7 @@ package        holds                                                           c
 ``checkout``   the folder in which notebooks and results are                   all
 ``parameters`` parameters of the chapters: defaults, ranges, checks            all
 ``processes``  processes that end when told to, and with their parent          all
+``commands``   the commands of the long runs: one set of options, one end      all
 ``streams``    independent random numbers for every purpose, from one seed     all
 ``stats``      errors of fractions and means, crossings, when onsets align     all
 ``results``    committed results of long runs and their provenance             all
@@ -68,6 +69,7 @@ _PACKAGES = (
         "book",
         "checkout",
         "claims",
+        "commands",
         "explorers",
         "figures",
         "linear",

@@ -1,7 +1,10 @@
-"""Chapter 5: compute a long run of the linear model and keep it, ``python -m memnb.linear RUN``."""
+"""Chapter 5: the long runs of the linear model, ``python -m memnb.linear RUN``.
+
+Each part of a run (a curve or a map) is kept under ``--workdir`` when it is done, so that a run
+that was stopped goes on with the next part. At the end it is written to ``results/``.
+"""
 
 import argparse
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -10,91 +13,98 @@ from pathlib import Path
 import torch
 
 from memnb import results
+from memnb.commands import conclude, device_name, run_parser
 
 from .experiment import sweep
 from .readback import QUANTITIES
-from .runs import RUNS, SEED, Run, name
+from .runs import RUNS, SEED, Part, Run, name
 
 __all__ = ["compute", "main"]
 
 
-def compute(run: Run, jobs: int = 1) -> dict[str, torch.Tensor]:
-    """All arrays of a run.
+def _one(part: Part, run: Run, device: str, jobs: int) -> dict[str, torch.Tensor]:
+    """The arrays of one part."""
+    done = sweep(part.settings, run.n_simulations, SEED, n_jobs=jobs, device=device)
+    arrays = {}
+    for quantity in run.quantities:
+        rows = torch.stack([QUANTITIES[quantity](some) for some in done])
+        rows = rows.to(torch.int8) if quantity.startswith("sign") else rows
+        arrays[f"{quantity}_{part.label}"] = rows.reshape(*part.shape, run.n_simulations)
+    return arrays
+
+
+def _stored(path: Path, what: str) -> tuple[dict[str, torch.Tensor], float] | None:
+    """Arrays and seconds of a finished part; None if there is none."""
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, weights_only=True)
+    except Exception as error:  # whatever foreign bytes lead the reader to
+        raise ValueError(f"{path} cannot be read: it is no finished part of a run") from error
+    if not isinstance(state, dict) or state.get("what") != what:
+        raise ValueError(f"{path} belongs to another run: remove it, or take another --workdir")
+    return state["arrays"], state["seconds"]
+
+
+def compute(
+    run: Run, workdir: Path, device: str = "cpu", jobs: int = 1
+) -> tuple[dict[str, torch.Tensor], float]:
+    """All arrays of a run, and how many seconds they took; finished parts are read.
 
     Parameters
     ----------
     run : Run
         What to compute.
+    workdir : path
+        Folder of the finished parts; it is made if it is not there.
+    device : str
+        Where matrices are computed.
     jobs : int
         Number of joblib workers.
 
     Returns
     -------
-    dict of str to Tensor
+    arrays : dict of str to Tensor
         ``<quantity>_<part>``; signs as int8, everything else as float64.
+    seconds : float
+        Wall time of all parts.
+
+    Raises
+    ------
+    ValueError
+        If a file in ``workdir`` is not a finished part of this run.
     """
-    arrays = {}
+    workdir.mkdir(parents=True, exist_ok=True)
+    arrays, seconds = {}, 0.0
     for part in run.parts:
-        done = sweep(part.settings, run.n_simulations, SEED, n_jobs=jobs)
-        for quantity in run.quantities:
-            rows = torch.stack([QUANTITIES[quantity](some) for some in done])
-            rows = rows.to(torch.int8) if quantity.startswith("sign") else rows
-            arrays[f"{quantity}_{part.label}"] = rows.reshape(*part.shape, run.n_simulations)
-    return arrays
+        path = workdir / f"{part.label}.pt"
+        what = repr((part, run.quantities, run.n_simulations, SEED))
+        done = _stored(path, what)
+        if done is None:
+            began = time.perf_counter()
+            done = _one(part, run, device, jobs), time.perf_counter() - began
+            with results.replacing(path) as new:
+                torch.save({"what": what, "arrays": done[0], "seconds": done[1]}, new)
+        arrays |= done[0]
+        seconds += done[1]
+    return arrays, seconds
 
 
-def _kept(run: str, root: Path | None) -> bool:
+def _is_kept(run: str) -> bool:
     try:
-        results.load(name(run), root)
+        results.load(name(run))
     except results.ResultsCorrupt:
         return False
     return True
 
 
-def _stop(*_):
-    sys.exit(143)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Compute a run and keep it; what is kept already stays, unless ``--again`` is given.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Command line without the program's name; that of the process if not given.
-
-    Returns
-    -------
-    int
-        Exit status: 0, or 130 after Ctrl-C.
-    """
-    parser = argparse.ArgumentParser(prog="python -m memnb.linear", description=__doc__)
-    parser.add_argument("run", choices=RUNS, help="the run")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="worker processes")
-    parser.add_argument("--again", action="store_true", help="also if the run is kept already")
-    parser.add_argument(
-        "--results", type=Path, metavar="DIR", help="folder of results (default: results/)"
-    )
-    options = parser.parse_args(arguments)
-    if options.jobs < 1:
-        parser.error(f"--jobs must be at least 1, got {options.jobs}")
-    if _kept(options.run, options.results) and not options.again:
-        print(f"{name(options.run)} is kept already; --again computes it anew")
-        return 0
-    before = signal.signal(signal.SIGTERM, _stop)
+def _do(options: argparse.Namespace) -> str:
+    if _is_kept(options.run) and not options.again:
+        return f"{name(options.run)} is kept already; --again computes it anew"
     run = RUNS[options.run]
     torch.set_num_threads(1)
-    began = time.perf_counter()
-    try:
-        arrays = compute(run, options.jobs)
-    except KeyboardInterrupt:
-        print(f"{options.run} stopped; nothing was written", file=sys.stderr)
-        return 130
-    except SystemExit:
-        print(f"{options.run} stopped by SIGTERM; nothing was written", file=sys.stderr)
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    workdir = options.workdir / options.run
+    arrays, seconds = compute(run, workdir, options.device, options.jobs)
     results.save(
         name(options.run),
         arrays,
@@ -112,11 +122,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
             },
         },
         seed=SEED,
-        device=results.cpu(),
-        seconds=time.perf_counter() - began,
-        root=options.results,
+        device=device_name(options.device),
+        seconds=seconds,
     )
-    return 0
+    for part in run.parts:
+        (workdir / f"{part.label}.pt").unlink()
+    return f"kept {name(options.run)} after {seconds:.1f} s"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compute a run and keep it; what is kept already stays, unless ``--again`` is given.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Command line without the program's name; that of the process if not given.
+
+    Returns
+    -------
+    int
+        Exit status, see :func:`memnb.commands.conclude`.
+
+    Raises
+    ------
+    SystemExit
+        If the arguments are not understood.
+    """
+    options = run_parser("linear", __doc__, RUNS).parse_args(arguments)
+    return conclude("linear", lambda: _do(options), options.workdir)
 
 
 if __name__ == "__main__":

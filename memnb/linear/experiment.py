@@ -27,7 +27,7 @@ import torch
 from tqdm.auto import tqdm
 
 from memnb.stats import fraction_error, mean_error
-from memnb.validation import check_integer
+from memnb.validation import check_device, check_integer
 
 from .criterion import log_delta, log_delta_expected, log_distance_expected
 from .divergences import hellinger, kl_divergence, log_affinity
@@ -127,7 +127,7 @@ def _joined(parts: Sequence[Simulations] | Sequence[Difference]) -> Simulations 
         if pieces[0] is None:
             values[field.name] = None
         elif isinstance(pieces[0], torch.Tensor):
-            values[field.name] = torch.cat(pieces)
+            values[field.name] = torch.cat(pieces).cpu()
         else:
             values[field.name] = _joined(pieces)
     return type(first)(**values)
@@ -148,8 +148,8 @@ def _pairs(setting, seed, simulation=None):
     return _pairs_of_originals(seed, d, N, width, simulation) - d * math.log(sigma)
 
 
-def _block(setting, seed, first, count, pairs):
-    """Simulations first, ..., first + count - 1 of a setting."""
+def _block(setting, seed, first, count, pairs, device="cpu"):
+    """Simulations first, ..., first + count - 1 of a setting; drawn on the CPU, so everywhere."""
     numbers = range(first, first + count)
     fixed = draw_originals(setting, seed) if setting.originals == "fixed" else None
     fresh = setting.originals == "fresh"
@@ -157,7 +157,7 @@ def _block(setting, seed, first, count, pairs):
     drawn = [
         draw_training(setting, seed, k, original) for k, original in zip(numbers, sets, strict=True)
     ]
-    y, x = (torch.stack(part) for part in zip(*drawn, strict=True))
+    y, x = (torch.stack(part).to(device) for part in zip(*drawn, strict=True))
     generated = setting.model.fit(y, x)
     common = {"sigma": setting.sigma, "kernel": setting.kernel, "factor": setting.factor}
     width = kernel_width(setting.kernel, setting.n, setting.dim, setting.sigma, setting.factor)
@@ -165,6 +165,8 @@ def _block(setting, seed, first, count, pairs):
     if fresh:
         pairs = torch.stack([_pairs(setting, seed, k) for k in numbers])
     originals = torch.stack(sets) if fresh else fixed
+    if originals is not None:
+        originals, pairs = originals.to(device), torch.as_tensor(pairs).to(device)
 
     def differences(gaussian):
         """Delta for the setting's original set, and in expectation over original sets."""
@@ -246,6 +248,7 @@ def sweep(
     seed: int = 0,
     n_jobs: int | None = 1,
     progress: bool = True,
+    device: str = "cpu",
 ) -> list[Simulations]:
     """Simulate many settings through joblib.
 
@@ -260,6 +263,8 @@ def sweep(
         Workers; None takes what ``joblib.parallel_config`` says.
     progress : bool
         Show a progress bar.
+    device : str
+        Where matrices are computed; what is drawn does not depend on it.
 
     Returns
     -------
@@ -270,15 +275,16 @@ def sweep(
     Raises
     ------
     TypeError, ValueError
-        If a number is no integer, or out of its range.
+        If a number is no integer or out of its range, or there is no such device.
     """
     check_integer("n_simulations", n_simulations, 1)
     check_integer("seed", seed, 0)
+    device = check_device("device", device)
     settings = list(settings)
     pairs = [_pairs(s, seed) if s.originals == "fixed" else None for s in settings]
     blocks = [_blocks(setting, n_simulations) for setting in settings]
     tasks = [
-        joblib.delayed(_block)(setting, seed, *block, known)
+        joblib.delayed(_block)(setting, seed, *block, known, device)
         for setting, known, parts in zip(settings, pairs, blocks, strict=True)
         for block in parts
     ]

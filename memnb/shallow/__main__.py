@@ -6,9 +6,7 @@ goes on from its checkpoints when it is started again with the same options.
 
 import argparse
 import json
-import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,7 +16,7 @@ from typing import Any
 import torch
 
 from memnb import results
-from memnb.validation import check_device
+from memnb.commands import at_least, conclude, device_name, run_parser
 
 from ._trainer import read_checkpoint
 from .methods import METHODS
@@ -28,10 +26,6 @@ from .train import Diverged, NotConverged
 __all__ = ["keep", "main"]
 
 PROG = "memnb.shallow"
-
-
-class Terminated(BaseException):
-    """SIGTERM came."""
 
 
 def _choose(options: argparse.Namespace) -> tuple[str, Run]:
@@ -112,7 +106,7 @@ def keep(
         command=command,
         parameters=parameters,
         seed=run.seed,
-        device=results.cpu() if device == "cpu" else torch.cuda.get_device_name(device),
+        device=device_name(device),
         seconds=time.perf_counter() - began,
     )
 
@@ -131,65 +125,43 @@ def _same(
     )
 
 
-def _terminate(_number: int, _frame: object) -> None:
-    raise Terminated
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do one run.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the process if not given.
 
     Returns
     -------
     int
-        0 if the run is kept, 1 if it failed, 130 after Ctrl-C and 143 after SIGTERM, each with one
-        line.
+        Exit status, see :func:`memnb.commands.conclude`.
+
+    Raises
+    ------
+    SystemExit
+        If the arguments are not understood.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m {PROG}", description=__doc__)
-    parser.add_argument("run", choices=tuple(RUNS))
+    parser = run_parser("shallow", __doc__, RUNS)
     parser.add_argument("--profile", choices=tuple(FLOWS)[::-1], default="quick")
     parser.add_argument("--method", choices=tuple(METHODS), default="lagrangian", help="of flows")
-    parser.add_argument("--device", default="cpu", help="a torch device (default cpu)")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
-    parser.add_argument("--jobs", type=int, default=1, help="processes, one unit each (default 1)")
-    parser.add_argument(
-        "--workdir", type=Path, default=Path("_build/fit"), help="checkpoints (default _build/fit)"
-    )
-    parser.add_argument("--again", action="store_true", help="even if the same run is kept already")
+    parser.add_argument("--threads", type=at_least(1), default=1, help="CPU threads (default 1)")
     options = parser.parse_args(arguments)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
-    try:
-        return _do(options)
-    except (NotConverged, Diverged, OSError, TypeError, ValueError) as error:
-        print(f"{PROG}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return _stopped("interrupted", options, 130)
-    except Terminated:
-        return _stopped("terminated", options, 143)
+    return conclude("shallow", lambda: _do(options), options.workdir, (NotConverged, Diverged))
 
 
-def _stopped(how: str, options: argparse.Namespace, status: int) -> int:
-    print(f"{PROG}: {how}; checkpoints are in {options.workdir}", file=sys.stderr)
-    return status
-
-
-def _do(options: argparse.Namespace) -> int:
-    for number in ("threads", "jobs"):
-        if getattr(options, number) < 1:
-            raise ValueError(f"{number} must be at least 1, got {getattr(options, number)}")
+def _do(options: argparse.Namespace) -> str:
     name, run = _choose(options)
     if options.jobs > 1 and isinstance(run, Stability):
         raise ValueError("jobs must be 1 for stability, whose networks are trained as one batch")
-    device = check_device("device", options.device)
     stored = None if options.again else _stored(name)
     if stored is not None and stored[1]["parameters"] == json.loads(json.dumps(asdict(run))):
-        print(f"{name} is kept already, from {stored[1]['date']}; --again does it once more")
-        return 0
+        return f"{name} is kept already, from {stored[1]['date']}; --again does it once more"
     torch.set_num_threads(options.threads)
-    record = keep(name, run, _command(options), options.workdir / name, device, options.jobs)
-    print(f"kept {name} after {record['seconds']} s")
-    return 0
+    workdir = options.workdir / name
+    record = keep(name, run, _command(options), workdir, options.device, options.jobs)
+    return f"kept {name} after {record['seconds']} s"
 
 
 if __name__ == "__main__":

@@ -17,8 +17,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -28,8 +27,7 @@ import torch
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from memnb import results
-from memnb.validation import check_device
+from memnb.commands import at_least, conclude, device_name, run_parser
 
 from . import keeping, metric
 from .plan import missing, plan, selection
@@ -37,27 +35,6 @@ from .runs import CHAPTER, RUNS, Network
 from .training import train
 
 __all__ = ["main"]
-
-
-class _Ended(BaseException):
-    """The process was asked to end (SIGTERM)."""
-
-
-@contextmanager
-def _until_asked_to_end() -> Iterator[None]:
-    def end(number, frame):
-        raise _Ended
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def device_name(device: str) -> str:
-    """The kind of a device, for the record."""
-    return results.cpu() if device == "cpu" else torch.cuda.get_device_name(torch.device(device))
 
 
 def train_network(
@@ -188,53 +165,16 @@ def _metric_run(options: argparse.Namespace) -> str:
     return f"{told}; {'results written' if written else 'results unchanged'}"
 
 
-def _at_least(low: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < low:
-            raise argparse.ArgumentTypeError(f"must be an integer of at least {low}, got {text!r}")
-        return int(text)
-
-    return number
-
-
-def _device(text: str) -> str:
-    try:
-        return check_device("device", text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m memnb.unet", description="The long runs of chapter 6."
-    )
-    parser.add_argument("run", choices=(*RUNS, "metric"))
-    parser.add_argument(
-        "--workdir",
-        type=Path,
-        default=Path("_build/unet"),
-        metavar="DIR",
-        help="where networks are kept while a run lasts (default _build/unet)",
-    )
-    parser.add_argument("--device", type=_device, default="cpu", help="cpu (default), cuda, cuda:0")
-    parser.add_argument(
-        "--jobs",
-        type=_at_least(1),
-        default=1,
-        metavar="N",
-        help="networks at a time, each in a process of one thread (default 1)",
-    )
+    parser = run_parser("unet", "The long runs of chapter 6.", (*RUNS, "metric"))
     parser.add_argument("--partial", action="store_true", help="write what there is, train no more")
     parser.add_argument(
-        "--max-n", type=_at_least(1), metavar="N", help="train no networks of larger training sets"
+        "--max-n", type=at_least(1), metavar="N", help="train no networks of larger training sets"
     )
     parser.add_argument(
-        "--max-seed", type=_at_least(0), metavar="S", help="train no networks of higher seeds"
+        "--max-seed", type=at_least(0), metavar="S", help="train no networks of higher seeds"
     )
-    parser.add_argument(
-        "--again", action="store_true", help="train also what is kept already; all others stay"
-    )
-    return parser  # fmt: skip
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -248,8 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0; 1 after a failure of which one line has been printed; 130 or 143 after an
-        interrupt or a request to end.
+        Exit status, see :func:`memnb.commands.conclude`.
 
     Raises
     ------
@@ -262,18 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.run == "metric" and any(chosen):
         parser.error("metric trains nothing: it takes --jobs and --again only")
     torch.set_num_threads(1)
-    try:
-        with _until_asked_to_end():
-            told = (_metric_run if options.run == "metric" else _train_run)(options)
-    except (ValueError, OSError, results.ResultsCorrupt) as error:
-        print(f"memnb.unet: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    except (KeyboardInterrupt, _Ended) as stop:
-        told = f"stopped; the same command goes on from what is kept in {options.workdir}"
-        print(f"\nmemnb.unet: {told}", file=sys.stderr)
-        return 130 if isinstance(stop, KeyboardInterrupt) else 143
-    print(f"{options.run}: {told}")
-    return 0
+    do = _metric_run if options.run == "metric" else _train_run
+    return conclude("unet", lambda: f"{options.run}: {do(options)}", options.workdir)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The long runs: what is kept, how it is computed, and that it can be computed again."""
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -100,25 +99,32 @@ def test_as_many_training_points_as_originals_is_not_a_half(dim, n, p):
     assert share + 2 * error < 0.5
 
 
-def tiny(monkeypatch):
-    part = runs.Part("a", (linear.Setting(3, 2, 5), linear.Setting(4, 2, 5)), (2,))
-    monkeypatch.setitem(runs.RUNS, "equal", runs.Run((part,), ("hellinger", "sign"), 6))
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    """A run of two small parts, kept in a folder of its own; the folder of its parts."""
+    parts = tuple(
+        runs.Part(label, tuple(linear.Setting(n, 2, 5) for n in sizes), (2,))
+        for label, sizes in (("a", (3, 4)), ("b", (5, 6)))
+    )
+    monkeypatch.setitem(runs.RUNS, "equal", runs.Run(parts, ("hellinger", "sign"), 6))
+    where = results.where
+    monkeypatch.setattr(
+        results, "where", lambda name, root=None: where(name, root or tmp_path / "results")
+    )
+    return tmp_path / "work"
 
 
-def test_a_run_is_kept_and_not_computed_without_need(monkeypatch, tmp_path, capsys):
-    tiny(monkeypatch)
-    arguments = ["equal", "--results", str(tmp_path)]
+def test_a_run_is_kept_and_not_computed_without_need(tiny, monkeypatch, capsys):
+    arguments = ["equal", "--workdir", str(tiny)]
     before = signal.getsignal(signal.SIGTERM)
     assert command.main(arguments) == 0
     assert signal.getsignal(signal.SIGTERM) == before
-    arrays, record = results.load("05-linear-model/equal", tmp_path)
+    arrays, record = results.load("05-linear-model/equal")
     exact = linear.simulate(linear.Setting(4, 2, 5), 6)
     torch.testing.assert_close(arrays["hellinger_a"][1], exact.hellinger)
-    assert arrays["sign_a"].dtype == torch.int8 and record["parameters"]["parts"]["a"]["n"] == [
-        3,
-        4,
-    ]
-    files = results.where("05-linear-model/equal", tmp_path)
+    assert arrays["sign_b"].dtype == torch.int8
+    assert record["parameters"]["parts"]["a"]["n"] == [3, 4]
+    files = results.where("05-linear-model/equal")
     stamps = [path.stat().st_mtime_ns for path in files]
     monkeypatch.setattr(command, "compute", lambda *_: pytest.fail("computed again"))
     assert command.main(arguments) == 0
@@ -134,19 +140,57 @@ def test_a_run_must_be_asked_for_by_name(capsys):
     assert "python -m memnb.linear" in capsys.readouterr().err
 
 
-def test_an_interrupted_run_says_so_in_one_line_and_writes_nothing(monkeypatch, tmp_path, capsys):
-    def interrupted(*_):
-        raise KeyboardInterrupt
+def test_a_stopped_run_goes_on_with_the_next_part(tiny, monkeypatch, capsys):
+    computed = []
 
-    monkeypatch.setattr(command, "compute", interrupted)
-    assert command.main(["phase", "--results", str(tmp_path)]) == 130
-    assert capsys.readouterr().err == "phase stopped; nothing was written\n"
-    assert not list(tmp_path.iterdir())
+    def stops(part, *rest):
+        computed.append(part.label)
+        if computed == ["a", "b"]:
+            raise KeyboardInterrupt
+        return one(part, *rest)
+
+    one = command._one
+    monkeypatch.setattr(command, "_one", stops)
+    arguments = ["equal", "--workdir", str(tiny)]
+    assert command.main(arguments) == 130
+    assert capsys.readouterr().err.endswith(
+        f"\nmemnb.linear: interrupted; the same command goes on from {tiny}\n"
+    )
+    assert [p.name for p in (tiny / "equal").iterdir()] == ["a.pt"]
+    assert not results.where("05-linear-model/equal")[0].exists()
+    assert command.main(arguments) == 0 and computed == ["a", "b", "b"]
+    stopped = results.load("05-linear-model/equal")[0]
+    assert command.main([*arguments, "--again", "--jobs", "2"]) == 0
+    for name, values in results.load("05-linear-model/equal")[0].items():
+        torch.testing.assert_close(stopped[name], values)
+
+
+@pytest.mark.parametrize("content", [b"junk", b"", None])
+def test_a_foreign_file_in_the_working_folder_is_one_line(tiny, capsys, content):
+    path = tiny / "equal" / "a.pt"
+    path.parent.mkdir(parents=True)
+    if content is None:
+        torch.save({"what": "another run", "arrays": {}, "seconds": 0.0}, path)
+    else:
+        path.write_bytes(content)
+    assert command.main(["equal", "--workdir", str(tiny)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"memnb.linear: {path} ") and error.count("\n") == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_another_device_gives_the_same_simulations():
+    settings = [linear.Setting(20, 4, 50, originals=kind) for kind in draws.ORIGINALS]
+    for a, b in zip(
+        linear.sweep(settings, 5), linear.sweep(settings, 5, device="cuda"), strict=True
+    ):
+        torch.testing.assert_close(a.hellinger, b.hellinger)
+        torch.testing.assert_close(a.delta.log_abs, b.delta.log_abs)
 
 
 def test_sigterm_ends_a_run_with_143(tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-m", "memnb.linear", "onset", "--results", str(tmp_path)],
+        [sys.executable, "-m", "memnb.linear", "onset", "--again", "--workdir", str(tmp_path)],
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     first = process.stderr.read(1)  # the progress bar: it is computing
@@ -154,9 +198,10 @@ def test_sigterm_ends_a_run_with_143(tmp_path):
     process.terminate()
     rest = process.communicate(timeout=60)[1]
     assert process.returncode == 143
-    assert (first + rest).endswith("onset stopped by SIGTERM; nothing was written\n")
-    assert "Traceback" not in rest and not list(tmp_path.iterdir())
-    shutil.rmtree(tmp_path)
+    assert (first + rest).endswith(
+        f"memnb.linear: terminated; the same command goes on from {tmp_path}\n"
+    )
+    assert "Traceback" not in rest and not list((tmp_path / "onset").iterdir())
 
 
 def test_signs_in_single_precision_are_those_of_the_transcription():

@@ -202,10 +202,6 @@ def test_weight_decay_in_small_and_one_of_its_networks_alone(tmp_path):
     [
         (["stability", "--profile", "small"], "stability has the profiles paper, quick, got"),
         (["sweep", "--profile", "paper"], "sweep has the profiles quick, got 'paper'"),
-        (["sweep", "--device", "mps"], "device must be 'cpu', 'cuda'"),
-        (["sweep", "--device", "cuda:99"], "device 'cuda:99' was asked for, but there are"),
-        (["sweep", "--threads", "0"], "threads must be at least 1, got 0"),
-        (["sweep", "--jobs", "-1"], "jobs must be at least 1, got -1"),
         (["stability", "--jobs", "2"], "jobs must be 1 for stability"),
     ],
 )
@@ -301,7 +297,7 @@ def test_a_stopped_run_says_so_in_one_line_and_goes_on_later(tmp_path, number, s
     assert "Traceback" not in error
     # joblib's own resource tracker may add a line on semaphores after ours
     ours = [line for line in error.splitlines() if line.startswith("memnb.shallow: ")]
-    assert ours == [f"memnb.shallow: {word}; checkpoints are in {tmp_path}"]
+    assert ours == [f"memnb.shallow: {word}; the same command goes on from {tmp_path}"]
     assert read_checkpoint(state)["history"]  # whole, so that the run goes on from it
 
 

@@ -298,9 +298,8 @@ def test_a_signal_ends_the_run_and_its_processes_with_one_line(tmp_path, number,
     assert process.returncode == status
     if status > 0:
         lines = [line for line in error.splitlines() if line.startswith("memnb.unet")]
-        assert lines == [
-            f"memnb.unet: stopped; the same command goes on from what is kept in {workdir}"
-        ]
+        word = "interrupted" if number == signal.SIGINT else "terminated"
+        assert lines == [f"memnb.unet: {word}; the same command goes on from {workdir}"]
         assert "Traceback" not in error
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and any(os.path.exists(f"/proc/{c}") for c in started):

@@ -1,0 +1,123 @@
+"""All chapters: the commands of the long runs, ``python -m memnb.<theory> RUN``.
+
+They take the same options and end in the same ways. What is finished of a run lies in the working
+folder, so that the same command goes on where a stopped one was.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+
+from memnb.processes import Terminated, terminable
+from memnb.results import ResultsCorrupt, cpu
+from memnb.validation import check_device
+
+__all__ = ["at_least", "conclude", "device_name", "run_parser"]
+
+
+def at_least(low: int) -> Callable[[str], int]:
+    """Type of an argument that is an integer of at least ``low``.
+
+    Examples
+    --------
+    >>> at_least(1)("3")
+    3
+    """
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < low:
+            raise argparse.ArgumentTypeError(f"must be an integer of at least {low}, got {text!r}")
+        return int(text)
+
+    return number
+
+
+def _device(text: str) -> str:
+    try:
+        return check_device("device", text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def run_parser(
+    theory: str, description: str | None, runs: Iterable[str]
+) -> argparse.ArgumentParser:
+    """A parser of RUN, ``--device``, ``--workdir``, ``--jobs`` and ``--again``.
+
+    Parameters
+    ----------
+    theory : str
+        Name of the package: ``python -m memnb.<theory>`` runs it, and ``_build/<theory>`` is its
+        working folder.
+    description : str or None
+    runs : iterable of str
+        Names of the runs.
+
+    Returns
+    -------
+    ArgumentParser
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m memnb.{theory}", description=description)
+    parser.add_argument("run", choices=tuple(runs))
+    parser.add_argument("--device", type=_device, default="cpu", help="cpu (default), cuda, cuda:0")
+    parser.add_argument(
+        "--workdir",
+        type=Path,
+        default=Path("_build", theory),
+        metavar="DIR",
+        help="what is finished of a run is here while it lasts (default %(default)s)",
+    )
+    parser.add_argument(
+        "--jobs", type=at_least(1), default=1, metavar="N", help="processes (default 1)"
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="compute anew what is kept already; all else stays"
+    )
+    return parser
+
+
+def device_name(device: str) -> str:
+    """The kind of a device, for the record of a run."""
+    return cpu() if device == "cpu" else torch.cuda.get_device_name(torch.device(device))
+
+
+def conclude(
+    theory: str,
+    do: Callable[[], str],
+    workdir: Path,
+    failures: tuple[type[Exception], ...] = (),
+) -> int:
+    """Do a run; one line on standard output says what was done, or on standard error why not.
+
+    Parameters
+    ----------
+    theory : str
+        Name of the package.
+    do : callable
+        Does the run and returns the line.
+    workdir : path
+        What it leaves when it is stopped.
+    failures : tuple of exception types
+        What may be raised beside ``OSError``, ``TypeError``, ``ValueError`` and
+        :class:`memnb.results.ResultsCorrupt`.
+
+    Returns
+    -------
+    int
+        Exit status: 0, 1 after a failure, 130 after Ctrl-C, 143 after SIGTERM.
+    """
+    try:
+        with terminable():
+            print(do())
+    except (OSError, TypeError, ValueError, ResultsCorrupt, *failures) as error:
+        print(f"memnb.{theory}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, Terminated) as stop:
+        interrupted = isinstance(stop, KeyboardInterrupt)
+        how = "interrupted" if interrupted else "terminated"
+        print(f"\nmemnb.{theory}: {how}; the same command goes on from {workdir}", file=sys.stderr)
+        return 130 if interrupted else 143
+    return 0

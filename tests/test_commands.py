@@ -1,0 +1,80 @@
+"""The commands of the long runs: the same options, and one line at every end."""
+
+import importlib
+
+import pytest
+
+from memnb.commands import conclude
+from memnb.processes import Terminated
+from memnb.results import ResultsCorrupt
+
+THEORIES = {"shallow": "sweep", "linear": "onset", "unet": "live"}
+
+
+@pytest.fixture(params=THEORIES)
+def theory(request):
+    return request.param
+
+
+def command(theory):
+    return importlib.import_module(f"memnb.{theory}.__main__")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--jobs", "0"], "argument --jobs: must be an integer of at least 1, got '0'"),
+        (["--jobs", "-1"], "argument --jobs: "),
+        (["--jobs", "1e3"], "argument --jobs: must be an integer of at least 1, got '1e3'"),
+        (["--device", "tpu"], "argument --device: device must be 'cpu', 'cuda' or 'cuda:0'"),
+        (["--device", "cuda:99"], "device 'cuda:99' was asked for, but there are"),
+        (["--workdir"], "argument --workdir: expected one argument"),
+    ],
+)
+def test_all_theories_refuse_an_option_alike(theory, options, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command(theory).main([THEORIES[theory], "--workdir", str(tmp_path / "w"), *options])
+    *usage, last = capsys.readouterr().err.strip().splitlines()
+    assert stop.value.code == 2 and usage[0].startswith(f"usage: python -m memnb.{theory} ")
+    assert message in last and not (tmp_path / "w").exists()
+
+
+def test_all_theories_offer_the_same(theory, capsys):
+    for arguments in ([], ["everything"]):
+        with pytest.raises(SystemExit) as stop:
+            command(theory).main(arguments)
+        assert stop.value.code == 2
+    with pytest.raises(SystemExit):
+        command(theory).main(["--help"])
+    text = capsys.readouterr().out
+    options = ("--device", "--workdir", "--jobs", "--again")
+    assert all(f"{option} " in text or f"{option}\n" in text for option in options)
+    assert f"_build/{theory}" in text and THEORIES[theory] in text
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (ValueError("two\nlines"), 1, "memnb.x: two lines"),
+        (ResultsCorrupt("damaged"), 1, "memnb.x: damaged"),
+        (FileNotFoundError("no file"), 1, "memnb.x: no file"),
+        (ArithmeticError("a failure of its own"), 1, "memnb.x: a failure of its own"),
+        (KeyboardInterrupt(), 130, "memnb.x: interrupted; the same command goes on from w"),
+        (Terminated(), 143, "memnb.x: terminated; the same command goes on from w"),
+    ],
+)
+def test_every_end_is_one_line(error, status, line, capsys):
+    def do():
+        raise error
+
+    assert conclude("x", do, "w", (ArithmeticError,)) == status
+    out, err = capsys.readouterr()
+    assert out == "" and err.strip() == line
+
+
+def test_a_fault_is_not_hidden():
+    def do():
+        raise ZeroDivisionError("ours")
+
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        conclude("x", do, "w")
