@@ -32,6 +32,8 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.cooper
 	$(BIN)/python -m benchmarks.unet
 	$(BIN)/python -m benchmarks.linear
+	$(BIN)/python -m benchmarks.audit
+	$(BIN)/python -m benchmarks.audit_memory
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

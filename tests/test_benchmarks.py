@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import time
 
+import pytest
 import torch
 from support import ROOT
 
@@ -84,3 +86,28 @@ def test_cooper_and_the_written_out_loop_take_the_same_path():
     assert (hand["arm"], library["arm"]) == ("by hand", "cooper")
     assert hand["difference"] == 0 and library["difference"] < 1e-9
     assert abs(library["residual"] / hand["residual"] - 1) < 1e-9
+
+
+def test_the_audit_and_its_transcriptions_agree():
+    from benchmarks.audit import measure as measure_audit
+    from benchmarks.audit import search
+
+    rows = measure_audit(400, 10)
+    assert [row["arm"] for row in rows] == ["audit", "scikit-learn", "torch.cdist"]
+    assert all(row["difference"] < 1e-6 and row["seconds"] > 0 for row in rows)
+    for tight in (False, True):
+        assert {row["library"]: row["wrong"] for row in search(300, 10, tight)}["scikit-learn"] == 0
+
+
+def test_memory_of_the_audit_is_read_while_it_runs(tmp_path):
+    from benchmarks.audit_memory import Anonymous, write_sets
+    from benchmarks.audit_memory import measure as measure_memory
+
+    with Anonymous() as memory:
+        block = torch.ones(25_000_000)
+        time.sleep(0.1)  # several of its readings
+        del block
+    assert 0.9e8 < memory.bytes < 2e8
+    found = measure_memory(write_sets(tmp_path, 2000, 500, (1, 4, 4)), 100)
+    assert found["copies"] == pytest.approx(0.5)
+    assert found["extrapolated"] > found["seconds"] > found["search"] > 0 and found["bytes"] > 0

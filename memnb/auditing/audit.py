@@ -282,7 +282,7 @@ def audit(
     check_device("device", device)
     sets = read_sets(training, generated, held_out, features)
     reference = Reference(sets.training, sets.held_out, seed=seed, device=device, progress=progress)
-    made, held = reference.look_at(sets.generated), reference.look_at(sets.held_out)
+    made, held = reference.look_at(sets.generated), reference.look_at(sets.held_out, pooled=False)
     measures = [
         copies(made, held, threshold),
         nearer_to_training(made, reference.pool_size, reference.n_training),

@@ -105,7 +105,7 @@ def mixtures(
     sets["collapsed"] = new[np.arange(n) % N_COLLAPSED]
     return Mixtures(
         reference,
-        reference.look_at(held_out),
+        reference.look_at(held_out, pooled=False),
         {b: reference.look_at(blurred_copies(training, n, b * unit, seed)) for b in blurs},
         {kind: reference.look_at(points) for kind, points in sets.items()},
         seed,

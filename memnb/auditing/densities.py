@@ -28,7 +28,7 @@ from scipy.stats import norm
 from memnb.stats import wilson
 from memnb.streams import numpy_stream
 
-from .inputs import Sets
+from .inputs import Sets, chunks
 from .measures import Measure
 
 __all__ = ["MAX_DIM", "delta_of_pixels", "delta_of_points", "density_criterion"]
@@ -89,6 +89,13 @@ def delta_of_pixels(t: np.ndarray, o: np.ndarray, g: np.ndarray, width: float) -
     return float(pairs(t, t) - pairs(o, o) - 2 * pairs(g, t) + 2 * pairs(g, o))
 
 
+def _spread(x: np.ndarray) -> np.ndarray:
+    """Standard deviation of each column in float64, chunk by chunk."""
+    center = np.sum([x[part].sum(axis=0, dtype=np.float64) for part in chunks(x)], axis=0) / len(x)
+    squares = [np.square(x[part] - center).sum(axis=0) for part in chunks(x)]
+    return np.sqrt(np.sum(squares, axis=0) / len(x))
+
+
 def density_criterion(sets: Sets, seed: int) -> Measure | None:
     r"""P(Δ > 0) over random draws of points.
 
@@ -109,7 +116,7 @@ def density_criterion(sets: Sets, seed: int) -> Measure | None:
     pixels = sets.image_shape is not None
     if not pixels and dim > MAX_DIM:
         return None
-    spread = sets.training.std(axis=0, dtype=np.float64)
+    spread = _spread(sets.training)
     scale = np.ones(dim) if pixels else np.where(spread > 0, spread, 1.0)
     width = float(spread.mean()) / N_POINTS if pixels else N_POINTS ** (-1 / dim)
     delta = delta_of_pixels if pixels else delta_of_points

@@ -141,7 +141,10 @@ def _common(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             f"(0 to 255) and {other} is {arrays[other].dtype}: divide by 255 where needed"
         )
     if small:
-        return {name: x.astype(np.float32) / np.float32(255) for name, x in arrays.items()}
+        floats = {name: x.astype(np.float32) for name, x in arrays.items()}
+        for x in floats.values():
+            x /= np.float32(255)  # in place: three sets of images may fill most of the memory
+        return floats
     wide = any(x.dtype == np.float64 or x.dtype.kind in "ui" for x in arrays.values())
     dtype = np.float64 if wide else np.float32
     return {name: x if x.dtype == dtype else x.astype(dtype) for name, x in arrays.items()}

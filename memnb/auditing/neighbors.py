@@ -7,6 +7,13 @@ Both expand :math:`\lVert q - x \rVert^2` into a product, which cancels where q 
 compared with its distance from the origin: just where copies are. So both search around the mean of
 the base, and the distances of the k neighbors found are computed again from the differences.
 
+Faiss would take about half the time on a CPU, in float32; in tight groups of points, such as copies
+and near-duplicates form, it then finds the wrong neighbors (``python -m benchmarks.audit`` counts
+them). Scikit-learn converts block by block to float64.
+
+**Memory.** Beside the points as they came, which may be mapped files, a base holds them once more,
+centered. Everything else is done for :data:`QUERY_BLOCK` points at a time.
+
 **Duplicates.** If a training point occurs twice, its copies have two nearest neighbors at the same
 distance, and a ratio :math:`d_1 / d_2` calls them new. :class:`Base` therefore keeps each point
 once, and the second neighbor is the nearest one that is *distinct* from the first: farther from it
@@ -16,6 +23,9 @@ References
 ----------
 Pedregosa et al., *Scikit-learn: machine learning in Python*, JMLR 12 (2011).
 """
+
+from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -60,6 +70,8 @@ class Base:
     ----------
     points : ndarray, shape (n, d)
         Finite; may be a memory map.
+    name : str
+        Name of the set, for messages.
     seed : int
         Seed of the sample of points from which the typical spacing is taken.
     device : str
@@ -73,8 +85,6 @@ class Base:
         Which of the points are kept: the first of each group of equal ones.
     n_duplicates : int
         How many points are left out because they equal an earlier one.
-    distinct : float
-        The distance beyond which two points count as distinct.
 
     Raises
     ------
@@ -83,7 +93,13 @@ class Base:
     """
 
     def __init__(
-        self, points: np.ndarray, *, seed: int = 0, device: str = "cpu", progress: bool = False
+        self,
+        points: np.ndarray,
+        *,
+        name: str = "training",
+        seed: int = 0,
+        device: str = "cpu",
+        progress: bool = False,
     ):
         self.device = check_device("device", device)
         self.progress = progress
@@ -91,22 +107,28 @@ class Base:
         self.n_duplicates = len(points) - len(self.rows)
         if len(self.rows) < 2:
             raise ValueError(
-                f"training must have at least two distinct points, got {len(self.rows)} "
+                f"{name} must have at least two distinct points, got {len(self.rows)} "
                 f"({self.n_duplicates} duplicates)"
             )
         self.points = points[self.rows] if self.n_duplicates else points
         self.center = np.mean([points[p].mean(axis=0, dtype=np.float64) for p in chunks(points)], 0)
+        self.seed = seed
         self._searcher = None
-        self.distinct = self._spacing(seed)
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def _spacing(self, seed: int) -> float:
-        """A tenth of the median distance of a sample of points to their nearest neighbors."""
+    @cached_property
+    def distinct(self) -> float:
+        """The distance beyond which two points count as distinct.
+
+        A tenth of the median distance of a sample of points to their nearest neighbors.
+        """
         sample = np.arange(len(self))
         if len(self) > N_SPACING:
-            sample = numpy_stream(seed, "audit spacing").choice(len(self), N_SPACING, replace=False)
+            sample = numpy_stream(self.seed, "audit spacing").choice(
+                len(self), N_SPACING, replace=False
+            )
         return DISTINCT_SHARE * float(np.median(self.spacing(np.sort(sample))))
 
     def spacing(self, rows: np.ndarray) -> np.ndarray:
@@ -121,8 +143,12 @@ class Base:
         -------
         ndarray of float64, shape (r,)
         """
-        index, d = self.nearest(self.points[rows], 2)
-        return np.where(index[:, 0] == rows, d[:, 1], d[:, 0])
+
+        def of(part):
+            index, d = self._block(self.points[rows[part]], 2)
+            return (np.where(index[:, 0] == rows[part], d[:, 1], d[:, 0]),)
+
+        return self._in_blocks(len(rows), of)[0]
 
     def nearest(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The k nearest points of the base.
@@ -140,21 +166,29 @@ class Base:
         d : ndarray of float64, shape (m, k)
             Distances, increasing, accurate also where they are tiny.
         """
-        blocks = range(0, len(queries), QUERY_BLOCK)
+        return self._in_blocks(len(queries), lambda part: self._block(queries[part], k))
+
+    def _in_blocks(
+        self, count: int, look: Callable[[slice], tuple[np.ndarray, ...]]
+    ) -> tuple[np.ndarray, ...]:
+        """What ``look`` returns for each block of points, joined."""
+        blocks = range(0, count, QUERY_BLOCK)
         bar = tqdm(blocks, desc="neighbors", unit="block", disable=not self.progress, leave=False)
-        parts = [self._block(queries[i : i + QUERY_BLOCK], k) for i in bar]
-        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        parts = [look(slice(first, first + QUERY_BLOCK)) for first in bar]
+        return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
     def _block(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         extra = min(k + 2, len(self))  # near ties may be in the wrong order before the second look
         centered = (queries - self.center).astype(self.points.dtype)
-        index = self._search_cuda(centered, extra) if self.device != "cpu" else None
-        if index is None:
-            index = self._search_cpu(centered, extra)
-        flat = self.points[index.ravel()]
-        d = distances(np.repeat(queries, extra, axis=0), flat).reshape(index.shape)
+        search = self._search_cpu if self.device == "cpu" else self._search_cuda
+        index = search(centered, extra)
+        d = self._to_each(queries, index)
         order = np.lexsort((index, d), axis=1)[:, :k]
         return np.take_along_axis(index, order, 1), np.take_along_axis(d, order, 1)
+
+    def _to_each(self, points: np.ndarray, index: np.ndarray) -> np.ndarray:
+        """Distances of m points to k points of the base each, (m, k), a column at a time."""
+        return np.stack([distances(points, self.points[column]) for column in index.T], axis=1)
 
     def _search_cpu(self, centered: np.ndarray, k: int) -> np.ndarray:
         if self._searcher is None:
@@ -195,14 +229,17 @@ class Base:
         d1, d2 : ndarray of float64, shape (m,)
             :math:`d_2` is infinite where all points are within ``distinct`` of the nearest one.
         """
+        return self._in_blocks(len(queries), lambda part: self._two_distinct(queries[part]))
+
+    def _two_distinct(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As :meth:`two_distinct`, for one block."""
         index = np.empty(len(queries), dtype=np.int64)
         d1, d2 = np.empty(len(queries)), np.full(len(queries), np.inf)
         left, k = np.arange(len(queries)), min(FIRST_TRY, len(self))
         while len(left):
-            near, d = self.nearest(queries[left], k)
+            near, d = self._block(queries[left], k)
             index[left], d1[left] = near[:, 0], d[:, 0]
-            first = np.repeat(self.points[near[:, 0]], k, axis=0)
-            apart = distances(first, self.points[near.ravel()]).reshape(near.shape) > self.distinct
+            apart = self._to_each(self.points[near[:, 0]], near) > self.distinct
             d2[left] = np.where(apart, d, np.inf).min(axis=1)
             if k == len(self):
                 break

@@ -13,6 +13,7 @@ from sklearn.cluster import MiniBatchKMeans
 
 from memnb.streams import numpy_stream
 
+from .inputs import chunks
 from .neighbors import Base
 
 __all__ = ["IN_CELL", "Features", "Reference"]
@@ -98,14 +99,28 @@ class Reference:
         self._spacing: dict[int, float] = {}
 
     @cached_property
-    def _pool(self) -> Base:
+    def _pool(self) -> tuple[Base, Base]:
+        """As many training as held-out points, those of the larger set drawn at random."""
         random = numpy_stream(self.seed, "audit equal size")
-        parts = []
-        for x in (self._training, self._held_out):
-            more = len(x) > self.pool_size
-            rows = np.sort(random.permutation(len(x))[: self.pool_size]) if more else slice(None)
-            parts.append(x[rows])
-        return Base(np.concatenate(parts), **self._search)
+        bases = []
+        for name, x in (("training", self._training), ("held_out", self._held_out)):
+            if len(x) > self.pool_size:
+                rows = np.sort(random.permutation(len(x))[: self.pool_size])
+                bases.append(Base(x[rows], name=name, **self._search))
+            elif name == "training":
+                bases.append(self.base)
+            else:
+                bases.append(Base(x, name=name, **self._search))
+        return tuple(bases)
+
+    def _pooled(self, points: np.ndarray, index: np.ndarray, d1: np.ndarray) -> np.ndarray:
+        """The nearest point of the pool; ``index`` and ``d1`` are the nearest training point."""
+        training, held_out = self._pool
+        if training is not self.base:
+            index, d1 = (x[:, 0] for x in training.nearest(points, 1))
+        other, d = (x[:, 0] for x in held_out.nearest(points, 1))
+        # Rows of the pool as it was given: equal points of both sets count as training points
+        return np.where(d1 <= d, training.rows[index], self.pool_size + held_out.rows[other])
 
     @cached_property
     def _cells(self) -> MiniBatchKMeans:
@@ -126,25 +141,28 @@ class Reference:
             self._spacing |= dict(zip(new.tolist(), self.base.spacing(new).tolist(), strict=True))
         return np.array([self._spacing[i] for i in index.tolist()])
 
-    def look_at(self, points: np.ndarray) -> Features:
+    def look_at(self, points: np.ndarray, *, pooled: bool = True) -> Features:
         """The features of points.
 
         Parameters
         ----------
         points : ndarray, shape (m, d)
+        pooled : bool
+            Seek the nearest point of the pool too. Held-out points do not need it, since they are
+            in the pool themselves; ``Features.pooled`` is -1 then.
 
         Returns
         -------
         Features
         """
         index, d1, d2 = self.base.two_distinct(points)
-        pooled, _ = self._pool.nearest(points, 1)
+        dtype = self._training.dtype
+        cells = [self._cells.predict(points[part].astype(dtype)) for part in chunks(points)]
         return Features(
             index=index,
             d1=d1,
             ratio=np.divide(d1, d2, out=np.zeros(len(d1)), where=d2 > 0),
             own=self._own(index),
-            cell=self._cells.predict(points.astype(self._training.dtype)).astype(np.int64),
-            # Rows of the pool as it was joined: equal points of both sets count as training points
-            pooled=self._pool.rows[pooled[:, 0]],
+            cell=np.concatenate(cells).astype(np.int64),
+            pooled=self._pooled(points, index, d1) if pooled else np.full(len(index), -1),
         )

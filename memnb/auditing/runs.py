@@ -87,7 +87,7 @@ class Detection:
         seed = int(numpy_stream(self.seed, "audit repetition", n, dim, repeat).integers(2**31))
         training, held_out, new = gaussian_sets(n, dim, seed)
         reference = Reference(training, held_out, seed=seed)
-        held, fresh = reference.look_at(held_out), reference.look_at(new)
+        held, fresh = reference.look_at(held_out, pooled=False), reference.look_at(new)
         unit = reference.base.distinct / DISTINCT_SHARE
         p = np.full((len(self.blurs), len(self.shares), len(MEASURES)), np.nan)
         for i, blur in enumerate(self.blurs):

@@ -1,13 +1,14 @@
 """The audit as a whole: verdicts, what it is given, what it saves, the command line."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
 import torch
 
 from memnb.__main__ import main
-from memnb.auditing import audit
+from memnb.auditing import audit, inputs, neighbors
 from memnb.auditing.generators import blurred_copies, gaussian_sets
 
 TRAINING, HELD_OUT, NEW = gaussian_sets(500, 8, seed=0)
@@ -179,3 +180,27 @@ def test_command_line(tmp_path, capsys):
         assert main(["audit", *wrong]) == 1
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and message in error
+
+
+def test_memory_is_that_of_centered_points_and_one_block(tmp_path, monkeypatch):
+    """Files are mapped; no matrix of distances, and nothing per query but a few numbers."""
+    monkeypatch.setattr(inputs, "CHUNK_BYTES", 2**20)
+    monkeypatch.setattr(neighbors, "QUERY_BLOCK", 100)
+    rng = np.random.default_rng(0)
+    peaks, files = {}, {}
+    for name, n in (("training", 8000), ("held_out", 2000), ("generated", 2000)):
+        files[name] = tmp_path / f"{name}.npy"
+        np.save(files[name], rng.standard_normal((n, 64), np.float32))
+    for few in (500, 2000):
+        np.save(tmp_path / "few.npy", np.load(files["generated"])[:few])
+        tracemalloc.start()
+        try:
+            found = audit(files["training"], tmp_path / "few.npy", files["held_out"])
+            peaks[few] = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert found.sizes["training"] == 8000
+    of_points = 4 * 64 * (8000 + 2000 + 2000)  # centered, and the part of the pool
+    matrix = 4 * 2000 * 8000
+    assert peaks[2000] < of_points + 6 * 2**20 < matrix / 5
+    assert peaks[2000] - peaks[500] < 1500 * 64 * 4  # less than the points that came in addition
