@@ -13,6 +13,8 @@ generated distribution is then a Gaussian, and everything about it is in closed 
 - :mod:`memnb.linear.draws`: settings, and the random sets that they need.
 - :mod:`memnb.linear.experiment`: many simulations, in parallel.
 - :mod:`memnb.linear.limit`: the limit of large n and d.
+- :mod:`memnb.linear.gradient_flow`: the fit while it is trained, in closed form.
+- :mod:`memnb.linear.training_time`: when it is half generalized, best, half memorized.
 - :mod:`memnb.linear.late_time`: the noised training set at late times.
 - :mod:`memnb.linear.marginals`: ordinary and stochastic differential equations with one law.
 - :mod:`memnb.linear.published`: the formulas as printed, for comparison.
