@@ -307,8 +307,11 @@ def audit(
     looked_at = reference.pool_size / reference.n_training
     verdict, reason = _judge(measures["nearer"], measures["copies"], looked_at, smallest)
     notes = list(sets.notes)
-    if base.n_duplicates:
-        notes.append(f"{base.n_duplicates} training points equal an earlier one; each counts once")
+    for name, points in (("training", base), ("held-out", reference.held_out)):
+        if points.n_duplicates:
+            notes.append(
+                f"{points.n_duplicates} {name} points equal an earlier one; each counts once"
+            )
     if "densities" not in measures:
         notes.append("P(Δ > 0) needs images or at most 16 dimensions")
     sizes = {name.replace("_", " "): len(x) for name, x in sets.items()}

@@ -21,7 +21,16 @@ from .neighbors import DISTINCT_SHARE
 from .reference import Features, Reference
 from .runs import measures_of
 
-__all__ = ["OTHERS", "SHARES", "Mixtures", "detection", "measured_shares", "smallest_found"]
+__all__ = [
+    "OTHERS",
+    "SHARES",
+    "Mixtures",
+    "detection",
+    "measured_shares",
+    "measured_values",
+    "null_bands",
+    "smallest_found",
+]
 
 SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 OTHERS = ("as the data", "too wide", "too narrow", "collapsed")
@@ -135,6 +144,45 @@ def measured_shares(
     result = {name: np.array([row[name].copied for row in rows]) for name in names}
     result["cells"] = np.array([row["cells"].value for row in rows])
     return result
+
+
+def measured_values(
+    found: Mixtures, blur: float, other: str, shares: Sequence[float] = SHARES
+) -> dict[str, np.ndarray]:
+    """The value of each measure, in its own unit, against the true share of copies.
+
+    Parameters
+    ----------
+    found, blur, other, shares
+        As for :func:`measured_shares`.
+
+    Returns
+    -------
+    dict of str to ndarray
+        By name of the measure, one value for each share.
+    """
+    rows = [found.measures(share, blur, other) for share in shares]
+    return {name: np.array([row[name].value for row in rows]) for name in rows[0]}
+
+
+def null_bands(found: Mixtures) -> dict[str, tuple[float, float]]:
+    """Where the values of a generator without copies lie: the null and two errors around it.
+
+    Parameters
+    ----------
+    found : Mixtures
+
+    Returns
+    -------
+    dict of str to tuple of float
+        By name of the measure, the lowest and the highest value.
+    """
+    bands = {}
+    for name, m in found.measures(0.0, 0.0, "as the data").items():
+        # Two samples are compared, unless theory says what the null is
+        error = m.null_error if name in ("nearer", "cells") else np.hypot(m.error, m.null_error)
+        bands[name] = (m.null - 2 * float(error), m.null + 2 * float(error))
+    return bands
 
 
 def smallest_found(

@@ -6,13 +6,16 @@ share of copies is the one asked for, or follows from a closed form.
 - **Gaussian data** with copies in any share, exact or blurred, beside new points that may be too
   wide, too narrow, or a few points over and over.
 - **Minimum-norm flows** (chapters 1 to 3): training points on half of the axes of a space, held-out
-  points on the other half, so that the two are exchangeable. The score flow ends at sums of
-  training points. A start with independent coordinates :math:`z_n \sim \mathcal{N}(0, s^2)` ends at
-  the sum of those n with :math:`z_n > L/2`, so that with :math:`q = P(z_n > L/2)`
+  points on the other half, so that the two are exchangeable. Starts have independent coordinates
+  :math:`z_n \sim \mathcal{N}(0, s^2)`, and each of the K = N - 1 ramps, of length L = 1, moves
+  its own: the score flow to 0 or 1, whichever is nearer; the probability flow to 0 up to
+  :math:`\rho`, to 1 from :math:`1 - \rho` on, and to a point between otherwise. With the
+  probabilities a and b of 0 and 1,
 
-  .. math:: P(\text{training point}) = (1 - q)^K + K q (1 - q)^{K-1} ,
+  .. math:: P(\text{training point}) = a^K + K b a^{K-1} , \qquad
+            P(\text{virtual point}) = (a + b)^K - P(\text{training point}) ,
 
-  and all other ends are virtual points, which are *not* copies.
+  and all other ends are on the boundary of the box or in it. Virtual points are *not* copies.
 - **The linear model** (chapter 5): a Gaussian fitted to n points. It copies none of them, but
   depends on them the more, the fewer they are.
 """
@@ -26,11 +29,11 @@ from scipy.stats import norm
 from memnb.linear import LinearModel
 from memnb.minnorm.data import gaussian_starts, orthogonal_set
 from memnb.minnorm.denoisers import RampDenoiser
-from memnb.minnorm.flows import score_flow
+from memnb.minnorm.flows import probability_flow, score_flow
 from memnb.streams import numpy_stream
-from memnb.validation import check_integer, check_real
+from memnb.validation import check_choice, check_integer, check_real
 
-__all__ = ["blurred_copies", "gaussian_sets", "linear_model_sets", "score_flow_sets"]
+__all__ = ["blurred_copies", "flow_sets", "gaussian_sets", "linear_model_sets"]
 
 
 def gaussian_sets(n: int, dim: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -76,13 +79,15 @@ def blurred_copies(training: np.ndarray, count: int, blur: float, seed: int) -> 
     return training[rows] + blur / math.sqrt(dim) * noise
 
 
-def score_flow_sets(
-    n: int, scale: float, count: int, seed: int, rho: float = 0.1
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    r"""Ends of the minimum-norm score flow, and the share of training points among them.
+def flow_sets(
+    flow: str, n: int, scale: float, count: int, seed: int, rho: float = 0.1
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, float]]:
+    r"""Ends of a minimum-norm flow, and the shares of training, virtual and boundary points.
 
     Parameters
     ----------
+    flow : {"score flow", "probability flow"}
+        To its end: r to infinity, or the noise level to 0.
     n : int
         Number of training points, :math:`x_0 = 0` included, and of held-out points; the dimension
         is 2 n - 1.
@@ -93,28 +98,36 @@ def score_flow_sets(
     seed : int
         Seed of the starts.
     rho : float
-        Ball radius, below 1/2.
+        Ball radius at the start, below 1/2.
 
     Returns
     -------
     training, held_out, ends : ndarray
         Unit vectors of the first n - 1 axes and the origin; of the other n axes; the ends.
-    share : float
-        The probability that an end is a training point.
+    shares : dict of str to float
+        Probabilities of ``training``, ``virtual`` and ``boundary``; see the module.
 
     References
     ----------
-    arXiv:2506.19031, Theorem 4.3: each start goes to the nearest sum.
+    arXiv:2506.19031, Theorem 4.3: each start of the score flow goes to the nearest sum. The ends of
+    the probability flow are those of :func:`memnb.minnorm.flows.probability_flow`.
     """
+    check_choice("flow", flow, ("score flow", "probability flow"))
     check_integer("n", n, 2)
     scale = check_real("scale", scale, 0, math.inf, open_low=True, open_high=True)
-    dim = 2 * n - 1
+    dim, ramps = 2 * n - 1, n - 1
     data = orthogonal_set(n, dim)
     starts = gaussian_starts(count, dim, scale, seed=seed)
-    ends = score_flow(starts, RampDenoiser(data, rho), math.inf).numpy()
-    q, ramps = float(norm.sf(0.5 / scale)), n - 1
-    share = (1 - q) ** ramps + ramps * q * (1 - q) ** (ramps - 1)
-    return data.points.numpy(), np.eye(dim)[n - 1 :], ends, share
+    denoiser = RampDenoiser(data, rho)
+    if flow == "score flow":
+        ends, first, last = score_flow(starts, denoiser, math.inf), 0.5, 0.5
+    else:
+        ends, first, last = probability_flow(starts, denoiser, 1.0, 0.0), rho, 1 - rho
+    low, high = float(norm.cdf(first / scale)), float(norm.sf(last / scale))
+    training = low**ramps + ramps * high * low ** (ramps - 1)
+    vertices = (low + high) ** ramps
+    shares = {"training": training, "virtual": vertices - training, "boundary": 1 - vertices}
+    return data.points.numpy(), np.eye(dim)[n - 1 :], ends.numpy(), shares
 
 
 def linear_model_sets(

@@ -19,6 +19,7 @@ from memnb.validation import check_integer
 __all__ = ["MIN_POINTS", "Sets", "load_array", "read_sets"]
 
 MIN_POINTS = 50
+LARGEST = 1e150
 CHUNK_BYTES = 64 * 2**20
 
 
@@ -129,6 +130,13 @@ def _check_finite(name: str, rows: np.ndarray) -> None:
     bad = sum(int((~np.isfinite(rows[part]).all(axis=1)).sum()) for part in chunks(rows))
     if bad:
         raise ValueError(f"{name} must be finite, but {bad} of {len(rows)} points hold nan or inf")
+    if rows.dtype == np.float64:
+        most = max(float(np.abs(rows[part]).max()) for part in chunks(rows))
+        if most > LARGEST:
+            raise ValueError(
+                f"{name} must be at most {LARGEST:g} in size, since larger squares overflow, got "
+                f"{most:.3g}"
+            )
 
 
 def _common(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -129,7 +129,12 @@ class Base:
             sample = numpy_stream(self.seed, "audit spacing").choice(
                 len(self), N_SPACING, replace=False
             )
-        return DISTINCT_SHARE * float(np.median(self.spacing(np.sort(sample))))
+        spacing = float(np.median(self.spacing(np.sort(sample))))
+        if spacing == 0:
+            raise ValueError(
+                "training must have points farther apart than 1e-160, since smaller squares vanish"
+            )
+        return DISTINCT_SHARE * spacing
 
     def spacing(self, rows: np.ndarray) -> np.ndarray:
         """Distance of points of the base to the nearest *other* point of the base.

@@ -76,9 +76,10 @@ class Reference:
     Attributes
     ----------
     n_training, pool_size : int
-        Number of training points, and how many points of each set "nearer to training" uses.
-    base : Base
-        The distinct training points.
+        Number of distinct training points, and how many points of each set "nearer to training"
+        uses.
+    base, held_out : Base
+        The distinct training and held-out points.
     """
 
     def __init__(
@@ -93,9 +94,10 @@ class Reference:
         self.seed = seed
         self._search = {"seed": seed, "device": device, "progress": progress}
         self._training, self._held_out = training, held_out
-        self.n_training = len(training)
-        self.pool_size = min(len(training), len(held_out))
         self.base = Base(training, **self._search)
+        self.held_out = Base(held_out, name="held_out", **self._search)
+        self.n_training = len(self.base)
+        self.pool_size = min(len(self.base), len(self.held_out))
         self._spacing: dict[int, float] = {}
 
     @cached_property
@@ -103,14 +105,11 @@ class Reference:
         """As many training as held-out points, those of the larger set drawn at random."""
         random = numpy_stream(self.seed, "audit equal size")
         bases = []
-        for name, x in (("training", self._training), ("held_out", self._held_out)):
-            if len(x) > self.pool_size:
-                rows = np.sort(random.permutation(len(x))[: self.pool_size])
-                bases.append(Base(x[rows], name=name, **self._search))
-            elif name == "training":
-                bases.append(self.base)
-            else:
-                bases.append(Base(x, name=name, **self._search))
+        for base in (self.base, self.held_out):
+            if len(base) > self.pool_size:
+                rows = np.sort(random.permutation(len(base))[: self.pool_size])
+                base = Base(base.points[rows], **self._search)
+            bases.append(base)
         return tuple(bases)
 
     def _pooled(self, points: np.ndarray, index: np.ndarray, d1: np.ndarray) -> np.ndarray:
@@ -119,8 +118,7 @@ class Reference:
         if training is not self.base:
             index, d1 = (x[:, 0] for x in training.nearest(points, 1))
         other, d = (x[:, 0] for x in held_out.nearest(points, 1))
-        # Rows of the pool as it was given: equal points of both sets count as training points
-        return np.where(d1 <= d, training.rows[index], self.pool_size + held_out.rows[other])
+        return np.where(d1 <= d, index, self.pool_size + other)
 
     @cached_property
     def _cells(self) -> MiniBatchKMeans:

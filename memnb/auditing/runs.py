@@ -77,8 +77,8 @@ class Detection:
     dims: tuple[int, ...] = (2, 8, 64, 784)
     sizes: tuple[int, ...] = (100, 1000)
     blurs: tuple[float, ...] = (0.0, 0.5, 1.0)
-    shares: tuple[float, ...] = (0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5,
-                                 0.7, 1)  # fmt: skip
+    shares: tuple[float, ...] = (0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1,
+                                 0.15, 0.2, 0.3, 0.5, 0.7, 1)  # fmt: skip
     repeats: tuple[int, ...] = (40, 10)
     seed: int = 0
 

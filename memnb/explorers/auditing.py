@@ -1,5 +1,7 @@
 """Explorer of the chapter on audits: how far measured shares of copies are from the true one."""
 
+from functools import cache
+
 from memnb.auditing import calibration
 from memnb.explorers.base import Axis, Explorer
 from memnb.figures import auditing as figures
@@ -8,26 +10,27 @@ from memnb.figures.style import MARK
 __all__ = ["EXPLORERS", "audit_shares"]
 
 
-def audit_shares(n: int = 300, seed: int = 0) -> Explorer:
+def audit_shares(seed: int = 0) -> Explorer:
     """Measured against true shares of copies.
 
     Parameters
     ----------
-    n : int
-        Number of training, held-out and generated points.
     seed : int
         Seed of the data.
 
     Returns
     -------
     Explorer
-        Sliders: true ``share`` (read off), ``blur`` of the copies, ``other`` points, dimension
-        ``d``.
+        Sliders: true ``share`` (read off), ``blur`` of the copies, ``other`` points, number ``n``
+        of points, dimension ``d``.
     """
 
-    def frame(share, blur, other, d):
-        mixtures = calibration.mixtures(n, d, seed=seed)
-        values = calibration.measured_shares(mixtures, blur, other)
+    @cache
+    def curves(blur, other, n, d):
+        return calibration.measured_shares(calibration.mixtures(n, d, seed=seed), blur, other)
+
+    def frame(share, blur, other, n, d):
+        values = curves(blur, other, n, d)
         figure = figures.measured_shares_figure({"": values}, calibration.SHARES)
         at = calibration.SHARES.index(share)
         told = ", ".join(f"{words} {values[name][at]:.2f}" for name, words in figures.NAMES.items())
@@ -40,6 +43,7 @@ def audit_shares(n: int = 300, seed: int = 0) -> Explorer:
         Axis("share", "true share", calibration.SHARES, 0.1, (0.0, 0.1, 1.0)),
         Axis("blur", "blur of copies", (0.0, 0.5, 1.0), 0.0, (0.0, 0.5, 1.0)),
         Axis("other", "other points", calibration.OTHERS, "as the data", calibration.OTHERS),
+        Axis("n", "number n of points", (100, 300, 1000), 300, (100, 300, 1000)),
         Axis("d", "dimension d", (2, 8, 32), 8, (2, 8, 32)),
     )
     alt = (

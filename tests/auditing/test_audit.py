@@ -120,7 +120,13 @@ def test_files_are_read_and_reports_written(tmp_path):
         ({"generated": [[1, 2], [3]]}, "generated must be an array"),
         ({"held_out": TRAINING}, "500 of 500 held-out points are also training points"),
         ({"training": (255 * NEW).astype(np.uint8)}, "must share one scale, but training is uint8"),
-        ({"training": np.ones((500, 8))}, "at least two distinct points, got 1"),
+        ({"training": np.ones((500, 8))}, "training must have at least two distinct points, got 1"),
+        ({"held_out": np.ones((500, 8))}, "held_out must have at least two distinct points, got 1"),
+        ({"generated": 1e300 * NEW}, "generated must be at most 1e[+]150 in size"),
+        ({"generated": NEW.astype(object)}, "an array of real numbers, got dtype object"),
+        ({"generated": NEW > 0}, "an array of real numbers, got dtype bool"),
+        ({"features": lambda x: 0 * x}, "at least two distinct points, got 1"),
+        ({"features": lambda x: np.nan * x}, r"features\(training\) must be finite"),
         ({"threshold": 0}, r"threshold must be in \(0, 1\], got 0"),
         ({"features": 9}, "features must be between 1 and 8, got 9"),
         ({"features": lambda x: x[:100]}, "one row for each point, got 100 for the 500"),
@@ -204,3 +210,34 @@ def test_memory_is_that_of_centered_points_and_one_block(tmp_path, monkeypatch):
     matrix = 4 * 2000 * 8000
     assert peaks[2000] < of_points + 6 * 2**20 < matrix / 5
     assert peaks[2000] - peaks[500] < 1500 * 64 * 4  # less than the points that came in addition
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"training": TRAINING[np.arange(500) % 3]},
+        {"held_out": HELD_OUT[np.arange(500) % 3]},
+        {"generated": np.zeros((500, 8))},
+    ],
+    ids=["three training points", "three held-out points", "one generated point"],
+)
+def test_few_distinct_points_are_too_few_to_tell(change):
+    found = audit(**{"training": TRAINING, "generated": NEW, "held_out": HELD_OUT} | change)
+    assert found.verdict == "few", str(found)
+    told = [note for note in found.notes if "equal an earlier one" in note]
+    assert len(told) == ("generated" not in change)
+
+
+def test_integer_images_and_ties_are_taken():
+    random = np.random.default_rng(4)
+    images = random.integers(0, 256, size=(3, 80, 4, 4)).astype(np.uint8)
+    as_floats = audit(*(images / 255).astype(np.float32))
+    assert str(audit(*images)) == str(as_floats)
+    ties = [random.integers(0, 4, size=(80, 6)) + shift for shift in (0, 0.25, 0.5)]
+    assert audit(*ties).verdict == "few"
+
+
+def test_points_too_close_together_are_refused():
+    with pytest.raises(ValueError, match="farther apart than 1e-160"):
+        audit(1e-300 * TRAINING, 1e-300 * NEW, 1e-300 * HELD_OUT)

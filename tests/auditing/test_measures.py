@@ -10,9 +10,9 @@ from scipy.stats import binom, mannwhitneyu
 from memnb.auditing.densities import delta_of_pixels, delta_of_points
 from memnb.auditing.generators import (
     blurred_copies,
+    flow_sets,
     gaussian_sets,
     linear_model_sets,
-    score_flow_sets,
 )
 from memnb.auditing.measures import (
     authenticity,
@@ -153,14 +153,29 @@ def test_delta_is_that_of_quadrature():
     assert ratio == pytest.approx(-1, rel=2)  # both sets exchanged: the sign turns
 
 
-def test_score_flow_ends_at_training_points_as_often_as_computed():
-    training, held_out, ends, share = score_flow_sets(60, 0.2, 4000, seed=0)
-    on = (ends[:, :59] > 0.5).sum(axis=1)
-    assert (on <= 1).mean() == pytest.approx(share, abs=4 * (share * (1 - share) / 4000) ** 0.5)
-    reference = Reference(training, held_out)
-    found = copies(reference.look_at(ends), reference.look_at(held_out), 1 / 3)
-    # Virtual points are no copies, and the measure knows it
-    assert found.value == pytest.approx((on <= 1).mean(), abs=1e-12)
+@pytest.mark.parametrize(
+    ("flow", "scale"), [("score flow", 0.2), ("score flow", 0.3), ("probability flow", 0.04)]
+)
+def test_flows_end_at_training_points_as_often_as_computed(flow, scale):
+    training, held_out, ends, shares = flow_sets(flow, 60, scale, 4000, seed=0)
+    ends = ends[:, :59]  # the other coordinates fall to 0
+    vertex = ((ends == 0) | (ends == 1)).all(axis=1)
+    at_training = vertex & (ends.sum(axis=1) <= 1)
+    counted = {"training": at_training, "virtual": vertex & ~at_training, "boundary": ~vertex}
+    for name, share in shares.items():
+        assert counted[name].mean() == pytest.approx(
+            share, abs=4 * (share * (1 - share) / 4000) ** 0.5 + 1e-9
+        )
+    assert sum(shares.values()) == pytest.approx(1)
+    if flow == "score flow":  # virtual points are no copies, and the measure knows it
+        reference = Reference(training, held_out)
+        held = reference.look_at(held_out, pooled=False)
+        made = _ends_with_rest(ends)
+        assert copies(reference.look_at(made), held, 1 / 3).value == at_training.mean()
+
+
+def _ends_with_rest(ends):
+    return np.concatenate([ends, np.zeros((len(ends), 60))], axis=1)
 
 
 def test_the_linear_model_depends_on_few_points_and_not_on_many():

@@ -25,7 +25,7 @@ SLIDERS = {
     "04-trained-denoisers": (1, {"method", "flow", "N", "d", "S", "threshold"}),
     "05-linear-model": (2, {"n", "d", "N", "T", "lam", "factor", "n_simulations"}),
     "06-unet-transition": (3, {"n", "steps", "threshold", "seed"}),
-    "07-audit": (1, {"share", "blur", "other", "d"}),
+    "07-audit": (1, {"share", "blur", "other", "n", "d"}),
 }
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 MAX_PAGE, MAX_DATA = 8e6, 1.5e6
