@@ -58,7 +58,7 @@ def gaussian_noise(
     return torch.randn(n_images, 1, image_size, image_size, generator=generator, dtype=dtype)
 
 
-def _ddim_steps(T, n_steps):
+def ddim_steps(T: int, n_steps: int) -> list[int]:
     """n_steps of the steps 1 to T, evenly spaced, T among them, from T down; then 0."""
     chosen = torch.linspace(T, T / n_steps, n_steps, dtype=torch.float64).round().long()
     return [*chosen.tolist(), 0]
@@ -177,7 +177,7 @@ def _predict(net, x, t, bar, clip):
 
 def _ddim(net, schedule, x, n_steps, clip):
     bars = schedule.alpha_bars.tolist()
-    times = _ddim_steps(schedule.n_steps, n_steps)
+    times = ddim_steps(schedule.n_steps, n_steps)
     for t, s in itertools.pairwise(times):
         eps, clean = _predict(net, x, t, bars[t], clip)
         x = math.sqrt(bars[s]) * clean + math.sqrt(1 - bars[s]) * eps
