@@ -75,11 +75,11 @@ class Detection:
     """
 
     dims: tuple[int, ...] = (2, 8, 64, 784)
-    sizes: tuple[int, ...] = (100, 1000)
+    sizes: tuple[int, ...] = (100, 1000, 10_000)
     blurs: tuple[float, ...] = (0.0, 0.5, 1.0)
-    shares: tuple[float, ...] = (0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1,
+    shares: tuple[float, ...] = (0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1,
                                  0.15, 0.2, 0.3, 0.5, 0.7, 1)  # fmt: skip
-    repeats: tuple[int, ...] = (40, 10)
+    repeats: tuple[int, ...] = (40, 10, 5)
     seed: int = 0
 
     def one(self, n: int, dim: int, repeat: int) -> np.ndarray:
