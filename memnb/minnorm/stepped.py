@@ -42,6 +42,7 @@ def _integrate(
     method: str,
     return_path: bool,
     tolerances: dict[str, float],
+    name: str,
 ) -> torch.Tensor:
     """Solve dy/ds = velocity(s, y) on the grid with torchdiffeq; fixed methods step on it."""
     check_choice("method", method, FIXED_STEP + ADAPTIVE)
@@ -61,6 +62,11 @@ def _integrate(
     # Without starts that ask for it, no graph of all steps is built for a network's weights.
     with torch.set_grad_enabled(torch.is_grad_enabled() and y.requires_grad):
         path = odeint(velocity, y, grid if return_path else grid[[0, -1]], method=method, **options)
+    if not path.isfinite().all():
+        raise ValueError(
+            f"{name} led to points that are not finite: it returns values that are not, "
+            f"or the steps of {method!r} on this grid are too long for it"
+        )
     return path if return_path else path[-1]
 
 
@@ -97,8 +103,8 @@ def score_flow_stepped(
     Raises
     ------
     TypeError, ValueError
-        If points or grid are not finite, the grid is out of order, or a method, a variable or a
-        tolerance does not exist.
+        If points or grid are not finite, the grid is out of order, a method, a variable or a
+        tolerance does not exist, or the flow leaves all bounds.
 
     Examples
     --------
@@ -109,7 +115,9 @@ def score_flow_stepped(
     """
     y = check_points("y", y)
     grid = check_grid("r_grid", r_grid, decreasing=False)
-    return _integrate(lambda r, y: denoiser(y) - y, y, grid, method, return_path, tolerances)
+    return _integrate(
+        lambda r, y: denoiser(y) - y, y, grid, method, return_path, tolerances, "denoiser"
+    )
 
 
 def probability_flow_stepped(
@@ -158,8 +166,8 @@ def probability_flow_stepped(
     Raises
     ------
     TypeError, ValueError
-        If points or grid are not finite, the grid is out of order, or a method, a variable or a
-        tolerance does not exist.
+        If points or grid are not finite, the grid is out of order, a method, a variable or a
+        tolerance does not exist, or the flow leaves all bounds.
     """
     check_choice("variable", variable, ("t", "sigma", "log_sigma"))
     y = check_points("y", y)
@@ -184,4 +192,4 @@ def probability_flow_stepped(
 
     if variable == "log_sigma":
         grid = -grid.log()
-    return _integrate(velocity, y, grid, method, return_path, tolerances)
+    return _integrate(velocity, y, grid, method, return_path, tolerances, "family")

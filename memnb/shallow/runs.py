@@ -8,11 +8,6 @@ All draws of a run are streams of its one seed (:mod:`memnb.streams`): samples, 
 values and starts are independent of one another, and so are samples of different N or M and weights
 of different widths. Runs of different methods have samples, first weights and starts in common, so
 that they differ by the method alone.
-
-The field ``streams`` says so: ``"named"``. Kept runs that say ``"shared"`` were drawn before that
-rule. All their generators were seeded with a number (the seed of flows plus N), so that the first
-weights of the networks repeat noise of their samples. They are read and checked, and not trained
-again: the command draws anew, by name, and replaces them.
 """
 
 from dataclasses import dataclass
@@ -30,7 +25,7 @@ from .flows import LOW, endpoints, noise_levels
 from .methods import METHODS, AugmentedLagrangian, Method, WeightDecay
 from .networks import NetworkBatch, rounded, weights
 from .samples import NoisySamples, draw_samples
-from .studies import STREAMS, Decay, Sweep, each, only_named, shared_generator
+from .studies import Decay, Sweep, each
 from .train import FitResult, Training, fit
 
 __all__ = ["CHAPTER", "RUNS", "Decay", "Flows", "Stability", "Sweep", "flow_run"]
@@ -67,8 +62,6 @@ class Stability:
         :class:`memnb.shallow.methods.AugmentedLagrangian`.
     orders, limit : tuple of int, int or None
         Sizes of the sums; how many of each are drawn, or all.
-    streams : {"named", "shared"}
-        How random numbers were drawn.
     """
 
     N: int = 31
@@ -84,7 +77,6 @@ class Stability:
     orders: tuple[int, ...] = (2, 3, 4)
     limit: int | None = None
     seed: int = 0
-    streams: str = "named"
 
     def samples(self, device: str = "cpu") -> NoisySamples:
         """Training data of the networks."""
@@ -94,20 +86,13 @@ class Stability:
             self.n_noisy,
             self.seed,
             device=device,
-            generator=shared_generator(self.streams, self.seed),
         )
 
     def run(self, workdir: Path, device: str = "cpu", jobs: int = 1) -> dict[str, torch.Tensor]:
         """Train, let the sums drift, and return the arrays to keep.
 
         The networks are one batch, so that there is nothing for more than one job to do.
-
-        Raises
-        ------
-        ValueError
-            If ``streams`` is not ``"named"``.
         """
-        only_named(self.streams)
         data, samples = orthogonal_set(self.N, self.d), self.samples(device)
         training = Training(
             self.width,
@@ -157,8 +142,6 @@ class Flows:
         Flows are run with every k-th network for these k.
     keep_every : int
         Weights of every k-th network are kept.
-    streams : {"named", "shared"}
-        How random numbers were drawn.
     """
 
     method: str = "lagrangian"
@@ -179,11 +162,9 @@ class Flows:
     thin: tuple[int, ...] = (1, 3)  # flows with every network, with every third
     keep_every: int = 1  # weights of these networks are kept
     seed: int = 0
-    streams: str = "named"
 
     def __post_init__(self) -> None:
         check_choice("method", self.method, tuple(METHODS))
-        check_choice("streams", self.streams, STREAMS)
 
     def levels(self) -> torch.Tensor:
         """The S noise levels."""
@@ -197,15 +178,10 @@ class Flows:
             self.n_noisy,
             self.seed,
             device=device,
-            generator=shared_generator(self.streams, self.seed + N),
         )
 
     def starts(self) -> torch.Tensor:
         r"""Starts of both flows from :math:`\mathcal{N}(0, \sigma_T^2 I)`, float64 (n, d)."""
-        if self.streams == "shared":
-            generator = torch.Generator().manual_seed(self.seed)
-            noise = torch.randn(self.n_starts, self.d, generator=generator, dtype=torch.float64)
-            return self.sigma_T * noise
         return gaussian_starts(self.n_starts, self.d, self.sigma_T, seed=self.seed)
 
     def training(self, N: int) -> Training:
@@ -228,14 +204,7 @@ class Flows:
     def one(
         self, N: int, workdir: Path, device: str = "cpu", progress: bool = True
     ) -> dict[str, torch.Tensor]:
-        """Train for one N, move the starts, and return its arrays.
-
-        Raises
-        ------
-        ValueError
-            If ``streams`` is not ``"named"``.
-        """
-        only_named(self.streams)
+        """Train for one N, move the starts, and return its arrays."""
         samples = self.samples(N, device)
         path = workdir / f"flows-{self.method}-{self.d}-{self.n_levels}-{N}.pt"
         done = fit(samples, self.training(N), checkpoint=path, progress=progress)

@@ -14,29 +14,13 @@ from memnb.minnorm.data import gaussian_starts, orthogonal_set
 from memnb.minnorm.denoisers import ReLUNetwork
 from memnb.minnorm.endpoints import classify
 from memnb.minnorm.stability import function_distance, subsets, sum_drift
-from memnb.validation import check_choice
 
 from .flows import trained_score_flow
 from .methods import WeightDecay
 from .samples import draw_samples, sample_ramps
 from .train import FitResult, Training, fit
 
-__all__ = ["Decay", "Sweep", "each", "only_named", "shared_generator"]
-
-
-STREAMS = ("named", "shared")
-
-
-def shared_generator(streams: str, seed: int) -> torch.Generator | None:
-    """Source of the samples of a run: of its own for ``"shared"``, else that of the seed."""
-    check_choice("streams", streams, STREAMS)
-    return torch.Generator().manual_seed(seed) if streams == "shared" else None
-
-
-def only_named(streams: str) -> None:
-    """Raise ``ValueError`` for a run that is read and checked, but not trained again."""
-    if streams != "named":
-        raise ValueError(f"streams must be 'named' for training, got {streams!r}")
+__all__ = ["Decay", "Sweep", "each"]
 
 
 def each(function: Callable, units: Iterable, jobs: int) -> list:
@@ -56,8 +40,6 @@ class Sweep:
         Values of M; draws of samples, and so networks, for each.
     width, rounds, steps, seed : int
         See :class:`memnb.shallow.train.Training`.
-    streams : {"named", "shared"}
-        See :mod:`memnb.shallow.runs`.
     """
 
     N: int = 11
@@ -69,13 +51,11 @@ class Sweep:
     rounds: int = 60
     steps: int = 50
     seed: int = 0
-    streams: str = "named"
 
     def one(
         self, M: int, workdir: Path, device: str = "cpu", progress: bool = True
     ) -> dict[str, torch.Tensor]:
         """Train for one M; return distances, shares of stable pairs and triples, and costs."""
-        only_named(self.streams)
         data, sigma = orthogonal_set(self.N, self.d), [self.sigma] * self.n_draws
         training = Training(self.width, rounds=self.rounds, steps=self.steps, seed=self.seed)
         done = fit(
@@ -124,8 +104,6 @@ class Decay:
         Hidden units for each of the N - 1 ramps; starts of score flow.
     rounds, steps, settle_tol, seed
         See :class:`memnb.shallow.train.Training`.
-    streams : {"named", "shared"}
-        See :mod:`memnb.shallow.runs`.
     """
 
     N: int = 8
@@ -139,7 +117,6 @@ class Decay:
     n_starts: int = 500
     settle_tol: float = 1e-2
     seed: int = 0
-    streams: str = "named"
 
     def fit(
         self,
@@ -150,7 +127,6 @@ class Decay:
         progress: bool = True,
     ) -> FitResult:
         """Train the networks of one strength, at all noise levels or at the first few."""
-        only_named(self.streams)
         data = orthogonal_set(self.N, self.d)
         training = Training(
             self.units_per_ramp * (self.N - 1),

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from memnb.streams import stream
 from memnb.validation import check_integer, check_real
-
-from ._source import source
 
 __all__ = [
     "HELD_OUT",
@@ -105,7 +104,7 @@ def synthetic_images(
     seed: int,
     mean: float = MEAN,
     std: float = STD,
-    purpose: str | None = "synthetic images",
+    purpose: str = "synthetic images",
 ) -> torch.Tensor:
     r"""Images whose pixels are independent, :math:`\mathcal{N}(\mu, \sigma^2)`.
 
@@ -120,9 +119,8 @@ def synthetic_images(
     mean, std : float
         :math:`\mu` and :math:`\sigma`. Values outside [0, 1] are set to its ends; with the paper's
         0.5 and 0.1 these are six pixels in ten million.
-    purpose : str or None
-        Name of the stream, see :mod:`memnb.streams`; None for the seed alone, as kept results of
-        before have it.
+    purpose : str
+        Name of the stream, see :mod:`memnb.streams`.
 
     Returns
     -------
@@ -137,7 +135,7 @@ def synthetic_images(
     check_integer("image_size", image_size, 1)
     check_real("mean", mean, 0, 1)
     check_real("std", std, 0, 1, open_low=True)
-    generator = source(seed, purpose)
+    generator = stream(seed, purpose)
     z = torch.randn(n_images, 1, image_size, image_size, generator=generator)
     return (mean + std * z).clamp(0, 1)
 
@@ -195,15 +193,13 @@ class Digits:
         return self.train[first : first + n_images]
 
 
-def digits(seed: int = 0, purpose: str | None = "split of digits") -> Digits:
+def digits(seed: int = 0) -> Digits:
     """Load scikit-learn's 1797 digits of 8 by 8 pixels, values 0 to 16 scaled to [0, 1].
 
     Parameters
     ----------
     seed : int
         Seed of the order in which they are divided.
-    purpose : str or None
-        Name of its stream; None for the seed alone.
 
     Returns
     -------
@@ -214,7 +210,6 @@ def digits(seed: int = 0, purpose: str | None = "split of digits") -> Digits:
     bunch = load_digits()
     pixels = torch.from_numpy(bunch.images).float().div(16)[:, None]
     labels = torch.from_numpy(bunch.target).long()
-    generator = source(seed, purpose)
-    order = torch.randperm(len(pixels), generator=generator)
+    order = torch.randperm(len(pixels), generator=stream(seed, "split of digits"))
     out, rest = order[:HELD_OUT], order[HELD_OUT:]
     return Digits(pixels[rest], pixels[out], labels[rest], labels[out])

@@ -23,9 +23,8 @@ import os
 import torch
 from torch import nn
 
+from memnb.streams import stream
 from memnb.validation import check_choice, check_integer
-
-from ._source import source
 
 __all__ = ["SIZES", "UNet", "count_parameters"]
 
@@ -67,8 +66,6 @@ class UNet(nn.Module):
         Side S of the images, at least 4 and a multiple of 2 (``"small"``) or 4 (``"paper"``).
     seed : int
         Seed of the initial weights. The global random state is left as it was.
-    purpose : str or None
-        Name of their stream; None for the seed alone.
 
     Raises
     ------
@@ -88,7 +85,6 @@ class UNet(nn.Module):
         size: str = "small",
         image_size: int = 8,
         seed: int = 0,
-        purpose: str | None = "weights",
     ):
         super().__init__()
         check_choice("size", size, tuple(SIZES))
@@ -98,7 +94,7 @@ class UNet(nn.Module):
             raise ValueError(
                 f"image_size must be a multiple of {factor} for size {size!r}, got {image_size}"
             )
-        weights = source(seed, purpose)
+        weights = stream(seed, "weights")
         self.size, self.image_size = size, image_size
         with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global state
             torch.random.default_generator.set_state(weights.get_state())

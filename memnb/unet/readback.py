@@ -22,15 +22,14 @@ from .metric import GENERATORS, MEASURED, N_SIMULATIONS, RULES
 from .network import UNet
 from .runs import (
     CHAPTER,
-    DIGITS,
     NOISE_SEEDS,
     PER_SEED,
     RUNS,
     SAMPLE_STEPS,
     OnDigits,
-    split_of,
-    start_noise,
+    digit_split,
 )
+from .sampling import gaussian_noise
 
 __all__ = [
     "digit_images",
@@ -104,12 +103,12 @@ def digit_sizes(halves: str = "a") -> tuple[int, ...]:
 
 def split() -> Digits:
     """The digits as the kept networks have them: which are trained on, which are held out."""
-    return split_of(DIGITS)
+    return digit_split()
 
 
 def noise() -> torch.Tensor:
     """The noise from which all networks on digits generated, shape (256, 1, 8, 8)."""
-    return torch.cat([start_noise(DIGITS, PER_SEED, 8, seed) for seed in NOISE_SEEDS])
+    return torch.cat([gaussian_noise(PER_SEED, 8, seed) for seed in NOISE_SEEDS])
 
 
 @cache

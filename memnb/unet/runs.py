@@ -34,8 +34,7 @@ from .sampling import gaussian_noise, sample
 from .training import TrainingConfig
 from .virtual_points import KINDS, POINTS, denoise_from, points_of, simplex_images
 
-__all__ = ["CHAPTER", "RUNS", "Network", "OnDigits", "OnSimplex", "OnSynthetic", "split_of",
-           "start_noise"]  # fmt: skip
+__all__ = ["CHAPTER", "RUNS", "Network", "OnDigits", "OnSimplex", "OnSynthetic", "digit_split"]
 
 CHAPTER = "06-unet-transition"
 SAMPLE_STEPS = (5, 10, 25, 50)  # of DDIM
@@ -45,10 +44,10 @@ N_GENERATED = 100  # of each network on synthetic images
 N_BACK, BACK_STEPS = 30, (10, 20, 40)  # of the run simplex: points of a kind, steps to noise them
 FREE_FROM = 95
 
-DIGITS = TrainingConfig(steps=2000, batch_size=32, ema=0.995, streams="shared")
+DIGITS = TrainingConfig(steps=2000, batch_size=32, ema=0.995)
 SIMPLEX = TrainingConfig(steps=1600, batch_size=16, lr=3e-3, ema=0.95)
 LIVE = TrainingConfig(steps=400, batch_size=8, lr=5e-3, ema=0.95)
-SYNTHETIC = TrainingConfig(steps=1000, batch_size=32, ema=0.995, streams="shared")
+SYNTHETIC = TrainingConfig(steps=1000, batch_size=32, ema=0.995)
 PROTOCOL = TrainingConfig(
     schedule="paper", diffusion_steps=10, epochs=20, batch_size=128, lr=2e-4, lr_decay=False
 )
@@ -129,12 +128,12 @@ class OnDigits(_Named):
 
     def images(self) -> torch.Tensor:
         """The digits, shape (n, 1, 8, 8)."""
-        return split_of(self.base).subset(self.n, half=int(self.half == "b"))
+        return digit_split().subset(self.n, half=int(self.half == "b"))
 
     def generate(self, net: Callable, config: TrainingConfig) -> dict[str, torch.Tensor]:
         """``ddim5`` and so on: uint8 of shape (256, 1, 8, 8), 255 for the value 1; ``weights``."""
         schedule = make_schedule(config.schedule, config.diffusion_steps)
-        noise = torch.cat([start_noise(config, PER_SEED, 8, seed) for seed in NOISE_SEEDS])
+        noise = torch.cat([gaussian_noise(PER_SEED, 8, seed) for seed in NOISE_SEEDS])
         noise, arrays = noise.to(config.device), {}
         for count in self.sample_steps:
             x = sample(net, schedule, noise, n_steps=count)
@@ -188,10 +187,8 @@ class OnSynthetic(_Named):
 
     def images(self) -> torch.Tensor:
         """Training images, shape (m, 1, S, S), m the share of n."""
-        purpose = self.base.purpose("training images")
-        # Seeds from 1000 on, where plain seeds are shared, so that few of them are
-        seed = self.seed + (0 if purpose else 1000)
-        return synthetic_images(round(self.share * self.n), self.image_size, seed, purpose=purpose)
+        count = round(self.share * self.n)
+        return synthetic_images(count, self.image_size, self.seed, purpose="training images")
 
     def generate(self, net: Callable, config: TrainingConfig) -> dict[str, torch.Tensor]:
         """``images``: float16 of shape (100, 1, S, S), also outside [0, 1] if not clamped.
@@ -202,7 +199,7 @@ class OnSynthetic(_Named):
             If an image is not finite, also as float16.
         """
         schedule = make_schedule(config.schedule, config.diffusion_steps)
-        noise = start_noise(config, N_GENERATED, self.image_size, self.seed).to(config.device)
+        noise = gaussian_noise(N_GENERATED, self.image_size, self.seed).to(config.device)
         if self.ddim:
             x = sample(net, schedule, noise, n_steps=25)
         else:
@@ -257,7 +254,7 @@ class OnSimplex(_Named):
             If an image is not finite, also as float16.
         """
         schedule = make_schedule(config.schedule, config.diffusion_steps)
-        noise = start_noise(config, N_GENERATED, net.image_size, 1).to(config.device)
+        noise = gaussian_noise(N_GENERATED, net.image_size, 1).to(config.device)
         arrays = {"images": _bytes((sample(net, schedule, noise, n_steps=25) + 1) / 2)}
         # Not from the last step: dividing by the root of its small alpha bar makes any error huge
         rest = DiffusionSchedule(schedule.betas[:FREE_FROM])
@@ -275,18 +272,9 @@ def _bytes(x: torch.Tensor) -> torch.Tensor:
 
 
 @cache
-def _split(purpose: str | None) -> Digits:
-    return digits(0, purpose)
-
-
-def split_of(config: TrainingConfig) -> Digits:
-    """The digits as they are divided for networks of a configuration."""
-    return _split(config.purpose("split of digits"))
-
-
-def start_noise(config: TrainingConfig, n_images: int, image_size: int, seed: int) -> torch.Tensor:
-    """The noise from which networks of a configuration generate, shape (n_images, 1, S, S)."""
-    return gaussian_noise(n_images, image_size, seed, purpose=config.purpose("start noise"))
+def digit_split() -> Digits:
+    """The digits as they are divided for all networks on them."""
+    return digits(0)
 
 
 # Within a run in the order of training: one that is stopped early still spans all sizes

@@ -18,7 +18,6 @@ import torch
 from memnb.streams import stream
 from memnb.validation import check_choice, check_integer, check_real
 
-from ._source import source
 from .diffusion import DiffusionSchedule
 from .images import ImagesLike, check_images
 
@@ -32,7 +31,7 @@ def gaussian_noise(
     image_size: int,
     seed: int,
     dtype: torch.dtype = torch.float32,
-    purpose: str | None = "start noise",
+    purpose: str = "start noise",
 ) -> torch.Tensor:
     """Standard normal noise, shape (n_images, 1, S, S), the same on every device.
 
@@ -44,9 +43,8 @@ def gaussian_noise(
         Seed, at least 0.
     dtype : torch.dtype
         Floating-point type.
-    purpose : str or None
-        Name of the stream, see :mod:`memnb.streams`; None for the seed alone, as kept results of
-        before have it.
+    purpose : str
+        Name of the stream, see :mod:`memnb.streams`.
 
     Returns
     -------
@@ -54,7 +52,7 @@ def gaussian_noise(
     """
     check_integer("n_images", n_images, 1)
     check_integer("image_size", image_size, 1)
-    generator = source(seed, purpose)
+    generator = stream(seed, purpose)
     return torch.randn(n_images, 1, image_size, image_size, generator=generator, dtype=dtype)
 
 

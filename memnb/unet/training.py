@@ -22,17 +22,16 @@ import torch
 from tqdm.auto import tqdm
 
 from memnb.results import replacing
+from memnb.streams import stream
 from memnb.validation import check_choice, check_device, check_integer, check_real
 
-from ._source import source
 from .diffusion import SCHEDULES, make_schedule
 from .images import ImagesLike, check_images
 from .network import SIZES, UNet
 
-__all__ = ["PRECISIONS", "STREAMS", "TrainingConfig", "train"]
+__all__ = ["PRECISIONS", "TrainingConfig", "train"]
 
 PRECISIONS = ("float32", "bfloat16", "float16")
-STREAMS = ("named", "shared")
 
 
 @dataclass(frozen=True)
@@ -61,11 +60,7 @@ class TrainingConfig:
         Decay in (0, 1) of an exponential moving average of the weights, which is then what the
         training returns. It warms up as :math:`(1 + k) / (10 + k)` in step k.
     seed : int
-        Seed of the weights and of all draws.
-    streams : {"named", "shared"}
-        ``"named"``: weights, batches and whatever else is drawn for this network have streams of
-        their own, independent of each other. ``"shared"``: one plain seed serves several purposes,
-        as in networks that were trained before; only to compute those again.
+        Seed of the weights and of all draws, which have streams of their own.
     precision : {"float32", "bfloat16", "float16"}
         Of the network's matrix products (autocast); float16 needs CUDA and scales its gradients. On
         a CPU with bfloat16 units a step of the ``"paper"`` size takes about 0.6 of the time in
@@ -95,7 +90,6 @@ class TrainingConfig:
     lr_decay: bool = True
     ema: float | None = None
     seed: int = 0
-    streams: str = "named"
     precision: str = "float32"
     compile: bool = False
     device: str = "cpu"
@@ -115,15 +109,10 @@ class TrainingConfig:
         if self.ema is not None:
             check_real("ema", self.ema, 0, 1, open_low=True, open_high=True)
         check_integer("seed", self.seed, 0)
-        check_choice("streams", self.streams, STREAMS)
         check_choice("precision", self.precision, PRECISIONS)
         check_device("device", self.device)
         if self.precision == "float16" and self.device == "cpu":
             raise ValueError("precision 'float16' needs a CUDA device; use 'bfloat16' on the CPU")
-
-    def purpose(self, name: str) -> str | None:
-        """Name of the stream of a purpose, None where a plain seed is shared."""
-        return name if self.streams == "named" else None
 
     def total_steps(self, n_images: int) -> int:
         """Number of gradient steps for n training images."""
@@ -138,7 +127,7 @@ class _Run:
         images = check_images("images", images)
         self.x = (2 * images - 1).float().to(self.device)
         self.schedule = make_schedule(config.schedule, config.diffusion_steps)
-        self.net = UNet(config.size, images.shape[-1], config.seed, config.purpose("weights"))
+        self.net = UNet(config.size, images.shape[-1], config.seed)
         self.net = self.net.to(self.device)
         self.average = None
         if config.ema is not None:
@@ -147,7 +136,7 @@ class _Run:
         self.scaler = torch.amp.GradScaler(
             self.device.type, enabled=config.precision == "float16"
         )  # fmt: skip
-        self.generator = source(config.seed, config.purpose("batches"))
+        self.generator = stream(config.seed, "batches")
         self.order = torch.arange(len(images))
         self.step, self.losses = 0, []
         self.total = config.total_steps(len(images))

@@ -630,3 +630,25 @@ UNEQUAL = obtuse_simplex(3, 2, [1.0, 1.5], angle=120)
 def test_errors_name_the_argument(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("method", ["euler", "rk4"])
+def test_a_denoiser_that_returns_no_numbers_is_named(value, method):
+    y = gaussian_starts(3, 2)
+
+    def broken(y):
+        return torch.full_like(y, value)
+
+    with pytest.raises(ValueError, match="denoiser led to points that are not finite"):
+        score_flow_stepped(y, broken, [0.0, 1.0, 2.0], method)
+    with pytest.raises(ValueError, match="family led to points that are not finite"):
+        probability_flow_stepped(y, lambda sigma: broken, [1.0, 0.5, 0.1], method=method)
+
+
+def test_steps_that_are_too_long_end_in_one_line():
+    """Euler multiplies the distance by |1 - step * 1001|, hundreds of times."""
+    y = torch.ones(1, dtype=torch.float64)
+    grid = [float(k) for k in range(200)]
+    with pytest.raises(ValueError, match="the steps of 'euler' on this grid are too long"):
+        score_flow_stepped(y, lambda y: -1000 * y, grid, "euler")

@@ -177,4 +177,4 @@ def test_the_overview_has_every_kept_run_and_no_benchmark():
     records = readback.overview()
     assert {"decay-d10", "sweep-d10", "stability-d30", "flows-d10-adam"} <= set(records)
     assert not [name for name in records if name.startswith("speed")]
-    assert {r["parameters"]["streams"] for r in records.values()} <= {"named", "shared"}
+    assert all(r["seconds"] > 0 and r["command"] for r in records.values())

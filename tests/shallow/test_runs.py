@@ -85,19 +85,6 @@ def test_exact_endpoints_are_those_of_the_closed_form():
     assert torch.equal(ends[clear], (depth < trained_flows.reach(run, 4) * 0.098)[clear])
 
 
-def test_shared_numbers_are_read_but_not_trained(tmp_path):
-    """A run that says so has noise and weights of one generator; it is never drawn anew."""
-    shared = runs.Flows(**TINY, seed=2, streams="shared")
-    noise = shared.samples(3).y[0] - shared.samples(3).targets
-    first = torch.randn(36, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
-    torch.testing.assert_close(noise.double(), first, rtol=0, atol=1e-6)  # the first level is 1
-    assert not torch.isin(shared.starts(), runs.Flows(**TINY, seed=2).starts()).any()
-    with pytest.raises(ValueError, match="streams must be 'named' for training, got 'shared'"):
-        shared.run(tmp_path)
-    with pytest.raises(ValueError, match="streams must be one of 'named', 'shared'"):
-        runs.Flows(streams="none")
-
-
 def test_dead_units_are_not_kept_and_not_missed():
     nets = NetworkBatch.random(2, 6, 3)
     nets.A[:, :, [1, 4]] = 0
@@ -334,9 +321,7 @@ def test_kept_runs_are_those_of_the_code():
     for name, run in _kept_runs():
         assert run is not None, f"{name} is kept, and no command makes it"
         _, record = results.load(f"{runs.CHAPTER}/{name}")
-        # a run may have been drawn before every purpose had its own stream
-        said = record["parameters"] | {"streams": "named"}
-        assert said == json.loads(json.dumps(asdict(run))), name
+        assert record["parameters"] == json.loads(json.dumps(asdict(run))), name
 
 
 FLOW_RUNS = [

@@ -91,7 +91,6 @@ def test_a_record_says_how_the_networks_differ(tmp_path, kept, monkeypatch):
     assert about["networks"]["n3-a-s0"]["training"] == {"seed": 0}
     assert about["networks"]["n3-a-s1"]["training"] == {"seed": 2}
     assert "seed" not in about["training"] and about["training"]["steps"] == STEPS
-    assert about["training"]["streams"] == "named"
     assert {"diffusers", "scikit-learn"} < set(record["versions"])
     assert record["device"] == results.cpu() and record["seconds"] > 0
 

@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from memnb.streams import stream
-from memnb.unet import runs
 from memnb.unet.diffusion import make_schedule
 from memnb.unet.images import MEAN, STD, synthetic_images
 from memnb.unet.runs import PROTOCOL, RUNS, OnDigits, OnSynthetic
-from memnb.unet.sampling import ideal_gaussian, sample
+from memnb.unet.sampling import gaussian_noise, ideal_gaussian, sample
 
 
 def of(run, key):
@@ -46,10 +45,9 @@ def test_the_name_of_a_network_is_that_of_its_arrays():
 def test_all_that_is_drawn_for_a_network_is_independent():
     """Training images, starting noise, step noise and what the metric draws, all of one seed."""
     network = OnSynthetic(100, "paper", 3, PROTOCOL)
-    config = network.config()
     normal = {
         "training": (network.images() - MEAN) / STD,
-        "start": runs.start_noise(config, 100, 8, network.seed),
+        "start": gaussian_noise(100, 8, network.seed),
         **{
             t: torch.randn(100, 1, 8, 8, generator=stream(network.seed, "step noise", t))
             for t in range(2, 11)
@@ -105,7 +103,7 @@ def test_the_protocol_with_the_authors_choices():
     made = network.generate(Perfect(8, schedule), config)["images"].float()
     # x_5 of a perfect network, clamped
     assert made.min() == 0 and made.max() == 1
-    start = runs.start_noise(config, 100, 8, network.seed)
+    start = gaussian_noise(100, 8, network.seed)
     half = sample(Perfect(8, schedule), schedule, start, "ddpm", seed=1, clip=False, until=5)
     torch.testing.assert_close(made, ((half + 1) / 2).clamp(0, 1), rtol=0, atol=1e-3)
 
@@ -115,22 +113,3 @@ def test_the_protocol_is_the_papers():
     assert (config.size, config.epochs, config.batch_size) == ("paper", 20, 128)
     assert (config.schedule, config.diffusion_steps) == ("paper", 10)
     assert config.total_steps(10) == 20 and config.total_steps(1000) == 160
-
-
-def test_the_shared_rule_gives_the_numbers_that_it_gave():
-    """Plain seeds, as networks that were kept before have them."""
-    shared = replace(PROTOCOL, streams="shared")
-    network = OnSynthetic(20, "paper", 2, shared)
-    plain = torch.Generator().manual_seed(1002)
-    expected = (MEAN + STD * torch.randn(20, 1, 8, 8, generator=plain)).clamp(0, 1)
-    assert torch.equal(network.images(), expected)
-    noise = torch.randn(5, 1, 8, 8, generator=torch.Generator().manual_seed(2))
-    assert torch.equal(runs.start_noise(shared, 5, 8, 2), noise)
-    named, before = (
-        runs.split_of(replace(PROTOCOL, streams=rule)).train for rule in ("named", "shared")
-    )
-    order = torch.randperm(1797, generator=torch.Generator().manual_seed(0))
-    from sklearn.datasets import load_digits
-
-    pixels = torch.from_numpy(load_digits().images).float().div(16)[:, None]
-    assert torch.equal(before, pixels[order[297:]]) and not torch.equal(named, before)
