@@ -30,7 +30,15 @@ from scipy.stats import binomtest, norm
 
 from .validation import check_integer, check_real
 
-__all__ = ["Alignment", "alignment", "crossing", "fraction_error", "mean_error", "wilson"]
+__all__ = [
+    "Alignment",
+    "alignment",
+    "crossing",
+    "fraction_error",
+    "largest_rise",
+    "mean_error",
+    "wilson",
+]
 
 ONE_SIGMA = float(norm.cdf(1) - norm.cdf(-1))
 
@@ -91,6 +99,38 @@ def fraction_error(fraction: float, n: int) -> float:
     if abs(fraction * n - count) > 1e-6 * n:
         raise ValueError(f"fraction must be a multiple of 1/n = 1/{n}, got {fraction:g}")
     return wilson(count, n)[1]
+
+
+def largest_rise(fractions: torch.Tensor, n: int) -> tuple[float, float]:
+    """By how much fractions of n rise from one row to the next, at most.
+
+    Parameters
+    ----------
+    fractions : Tensor, shape (rows, columns)
+        Multiples of 1/n.
+    n : int
+        Number of trials of each.
+
+    Returns
+    -------
+    rise, errors : float
+        The largest difference, and the largest one in standard errors of a difference of two
+        independent fractions. Both are negative if all fall.
+
+    Raises
+    ------
+    ValueError
+        If a fraction is not one of n trials.
+
+    Examples
+    --------
+    >>> largest_rise(torch.tensor([[1.0, 0.5], [0.5, 0.75]]), 4)[0]
+    0.25
+    """
+    rise = fractions.double().diff(dim=0)
+    errors = [[fraction_error(float(fraction), n) for fraction in row] for row in fractions]
+    error = torch.tensor(errors, dtype=torch.float64)
+    return rise.max().item(), (rise / torch.hypot(error[1:], error[:-1])).max().item()
 
 
 def mean_error(values: torch.Tensor) -> tuple[float, float]:

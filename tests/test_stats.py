@@ -87,3 +87,17 @@ def test_what_is_no_onset_is_refused(first):
         stats.alignment(first, (1.0, 0.1))
     with pytest.raises(ValueError, match="factor must be in"):
         stats.alignment((1.0, 0.1), (1.0, 0.1), 1.0)
+
+
+def test_the_largest_rise_is_in_errors_of_two_shares():
+    """250 of 256 after 243: 2.7 % more; by hand with the normal error, Wilson's to a tenth."""
+    shares = torch.tensor([[243, 100], [250, 90], [0, 0]]) / 256
+    rise, errors = stats.largest_rise(shares, 256)
+    assert rise == pytest.approx(7 / 256)
+    p, q = 243 / 256, 250 / 256
+    by_hand = (7 / 256) / math.sqrt((p * (1 - p) + q * (1 - q)) / 256)
+    assert errors == pytest.approx(by_hand, rel=0.1)
+    falling = torch.tensor([[4, 2], [3, 1], [0, 0]]) / 4
+    assert stats.largest_rise(falling, 4)[0] == -0.25
+    with pytest.raises(ValueError, match="fraction must be a multiple of 1/n"):
+        stats.largest_rise(shares, 100)

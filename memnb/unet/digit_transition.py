@@ -38,6 +38,7 @@ __all__ = [
     "copy_shares",
     "copy_shares_by_threshold",
     "linear_images",
+    "perfect_shares",
     "positive_shares",
     "two_networks",
 ]
@@ -169,6 +170,54 @@ def positive_shares(
         for row, x in zip(rows.values(), (generated, perfect, training[chosen]), strict=True):
             row.append(resample(x, training, originals, seed=seed).p_positive)
     return {name: _curve(row) for name, row in rows.items()}
+
+
+def perfect_shares(
+    training: torch.Tensor,
+    held_out: torch.Tensor,
+    std: float,
+    sizes: Sequence[int],
+    n_sets: int,
+    n_draws: int,
+    seed: int,
+) -> dict[int, torch.Tensor]:
+    r""":math:`P(\Delta > 0)` of a perfect generator, for many training sets of each size n.
+
+    It is ½ on average, since training and original images are exchangeable, but not for each
+    training set: that is kept while the draws change.
+
+    Parameters
+    ----------
+    training : Tensor, shape (m, 1, S, S)
+        Images to take disjoint training sets from, the first n, the next n and so on.
+    held_out, std, n_draws, seed
+        As in :func:`positive_shares`; every set has draws of its own.
+    sizes : sequence of int
+        Values of n.
+    n_sets : int
+        Number of training sets of each size.
+
+    Returns
+    -------
+    dict of int to Tensor of float64, shape (n_sets,)
+
+    Raises
+    ------
+    ValueError
+        If there are not images enough.
+    """
+    most = len(training) // max(sizes)
+    check_integer("n_sets", n_sets, 2, most)
+    middle = (len(held_out) + 1) // 2
+    truth, perfect = held_out[:middle], held_out[middle:]
+    rows = {}
+    for n in sizes:
+        shares = []
+        for k, t in enumerate(training[: n * n_sets].split(n), start=seed * n_sets):
+            originals = Originals(truth, n_draws, min(10, n), k, std)
+            shares.append(resample(perfect, t, originals, seed=k).p_positive[0])
+        rows[n] = torch.tensor(shares, dtype=torch.float64)
+    return rows
 
 
 def linear_images(

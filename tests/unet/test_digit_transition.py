@@ -5,12 +5,14 @@ import math
 import pytest
 import torch
 
+from memnb.stats import mean_error
 from memnb.unet.copies import nearest_neighbors
 from memnb.unet.diffusion import make_schedule
 from memnb.unet.digit_transition import (
     copy_shares,
     copy_shares_by_threshold,
     linear_images,
+    perfect_shares,
     positive_shares,
     two_networks,
 )
@@ -80,3 +82,17 @@ def test_the_same_training_images_make_two_equal_networks():
     assert apart.closer == (0.0, 0.0)
     with pytest.raises(ValueError, match=r"second must have the n of first, \[16, 64\]"):
         two_networks(copier, {}, schedule, noise, seed=0)
+
+
+def test_a_perfect_generator_is_at_one_half_over_training_sets():
+    """Training and original images are exchangeable; one small set is not at one half."""
+    x, held_out = images(800, 1), images(80, 2)
+    shares = perfect_shares(x, held_out, STD, (4, 20), 40, 40, 0)
+    for n, share in shares.items():
+        mean, error = mean_error(share)
+        assert share.shape == (40,) and abs(mean - 0.5) < 3 * error, n
+    assert shares[4].std() > shares[20].std()
+    again = perfect_shares(x, held_out, STD, (4, 20), 40, 40, 0)
+    assert torch.equal(shares[4], again[4])
+    with pytest.raises(ValueError, match="n_sets must be"):
+        perfect_shares(x, held_out, STD, (4, 20), 41, 40, 0)
