@@ -46,7 +46,7 @@ class Sweep:
     d: int = 10
     sigma: float = 0.05
     counts: tuple[int, ...] = (25, 100, 200, 500)
-    n_draws: int = 3
+    n_draws: int = 8
     width: int = 680
     rounds: int = 60
     steps: int = 50
