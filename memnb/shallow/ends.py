@@ -184,7 +184,7 @@ def totals(method: str, threshold: float = 0.2, norm: str = "l2", d: int = 10) -
 
 
 def fit_and_cost(
-    method: str, d: int = 10, counts: Sequence[int] | None = None
+    method: str, d: int = 10, counts: Sequence[int] | None = None, S: int = 30
 ) -> tuple[torch.Tensor, torch.Tensor]:
     r"""Cost over that of the closed form, and residual over the noise level, at low noise.
 
@@ -195,13 +195,15 @@ def fit_and_cost(
         The kept run.
     counts : sequence of int, optional
         Values of N; all of the run if not given.
+    S : int
+        Noise levels of the kept run.
 
     Returns
     -------
     cost, residual : Tensor, float64
         One entry for each network with :math:`\sigma \le 0.1`.
     """
-    arrays, record = load_flows(d, method)
+    arrays, record = load_flows(d, method, S)
     run = run_of(record)
     levels = run.levels()
     low = levels <= LOW

@@ -366,13 +366,15 @@ def test_kept_flow_networks_have_the_residuals_costs_and_ends_that_are_told(name
 )
 def test_kept_lagrangian_networks_at_low_noise_interpolate_at_minimum_norm(name, run):
     arrays, _ = results.load(f"{runs.CHAPTER}/{name}")
-    low = run.levels() <= trained_flows.LOW
+    low, above = run.levels() <= trained_flows.LOW, []
     for N in run.counts:
         assert arrays[f"interpolates_{N}"][low].all()
         assert (arrays[f"residual_{N}"][low] <= 1e-3).all()
         # up to the change of the cost at which training stops
         most = (1 + run.settle_tol) * arrays[f"closed_form_{N}"]
-        assert (arrays[f"cost_{N}"][low] <= most[low]).all()
+        above.append(arrays[f"cost_{N}"][low] > most[low])
+    # Training may settle short of the optimum: "one or two in a hundred"
+    assert torch.cat(above).double().mean() <= 0.02
 
 
 @pytest.mark.parametrize(("name", "run"), STABILITY_RUNS, ids=[name for name, _ in STABILITY_RUNS])
