@@ -68,7 +68,7 @@ def _worker(source: str, output: str, parameters: dict[str, Any], workdir: str) 
         def execute_managed_notebook(cls, nb_man, kernel_name, **kwargs):
             done, begin = nb_man.cell_complete, nb_man.cell_start
             kwargs = remove_args(["log_output"], **kwargs)
-            kwargs.update(timeout=None, kernel_name=kernel_name)
+            kwargs.update(timeout=None, kernel_name=kernel_name, store_widget_state=False)
             client = PapermillNotebookClient(nb_man, **kwargs)
 
             def cell_start(*args, **named):
