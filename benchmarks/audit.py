@@ -81,8 +81,8 @@ def _direct(training, generated, held_out, nearest):
 
 
 def _ours(training, generated, held_out):
-    found = memnb.audit(training, generated, held_out)
-    return {name: found[name].value for name in ("copies", "nearer", "cells", "authenticity")}
+    result = memnb.audit(training, generated, held_out)
+    return {name: result[name].value for name in ("copies", "nearer", "cells", "authenticity")}
 
 
 def measure(n, dim, arms=("audit", "scikit-learn", "torch.cdist")):
@@ -162,8 +162,8 @@ def search(n, dim, tight):
         began = time.perf_counter()
         index = run()
         rows.append({"library": library, "seconds": time.perf_counter() - began})
-        found = x[index].astype(np.float64)
-        distance[library] = np.linalg.norm(queries - found, axis=1)
+        neighbors = x[index].astype(np.float64)
+        distance[library] = np.linalg.norm(queries - neighbors, axis=1)
     least = np.min(list(distance.values()), axis=0)
     for row in rows:
         row["wrong"] = float((distance[row["library"]] > least * (1 + 1e-9)).mean())

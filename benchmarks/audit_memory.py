@@ -128,13 +128,13 @@ def measure(paths, queries):
         # What does not depend on the number of queries, before the clock of the search starts
         reference.look_at(sets.generated[:2])
         search_began = time.process_time()
-        made = reference.look_at(sets.generated[:queries])
+        points = reference.look_at(sets.generated[:queries])
         held = reference.look_at(sets.held_out[:queries], pooled=False)
         search = time.process_time() - search_began
-        found = measures.copies(made, held, 1 / 3)
-        measures.nearer_to_training(made, reference.pool_size, reference.n_training)
-        measures.authenticity(made, held)
-        measures.cell_test(made, held, reference.n_cells, 0)
+        copied = measures.copies(points, held, 1 / 3)
+        measures.nearer_to_training(points, reference.pool_size, reference.n_training)
+        measures.authenticity(points, held)
+        measures.cell_test(points, held, reference.n_cells, 0)
     seconds = time.process_time() - began
     most = max(len(sets.generated), len(sets.held_out))
     return {
@@ -142,7 +142,7 @@ def measure(paths, queries):
         "seconds": seconds,
         "search": search,
         "extrapolated": seconds + search * (most / min(queries, most) - 1),
-        "copies": found.value,
+        "copies": copied.value,
     }
 
 
@@ -170,10 +170,10 @@ def main(arguments=None):
                 text=True,
                 check=True,
             )
-        found = json.loads(done.stdout)
+        measured = json.loads(done.stdout)
         print(
-            f"| {title} | {queries} | {found['bytes'] / 1e9:.2f} | {found['seconds']:.0f} "
-            f"| {found['extrapolated']:.0f} |",
+            f"| {title} | {queries} | {measured['bytes'] / 1e9:.2f} | {measured['seconds']:.0f} "
+            f"| {measured['extrapolated']:.0f} |",
             flush=True,
         )
 

@@ -65,22 +65,22 @@ def measure(n, dim, n_originals, repeats):
         return delta_direct(*arrays, setting.model, covariance="right", pairs_of_originals=known)
 
     ours(pairs)  # warm-up
-    found = {}
-    found["ours_later"], (sign, log_abs) = _seconds(lambda: ours(pairs), repeats)
-    found["ours_first"], _ = _seconds(lambda: ours(None), repeats)
+    measured = {}
+    measured["ours_later"], (sign, log_abs) = _seconds(lambda: ours(pairs), repeats)
+    measured["ours_first"], _ = _seconds(lambda: ours(None), repeats)
     direct_pairs = pair_term(arrays[2], width)
-    found["direct_later"], value = _seconds(lambda: direct(direct_pairs), repeats)
-    found["direct_first"], _ = _seconds(lambda: direct(None), 1)
+    measured["direct_later"], value = _seconds(lambda: direct(direct_pairs), repeats)
+    measured["direct_first"], _ = _seconds(lambda: direct(None), 1)
     unit = 0.5 * dim * math.log(4 * math.pi)
-    found["difference"] = abs(value - (sign * (log_abs + unit).exp()).item())
-    return found
+    measured["difference"] = abs(value - (sign * (log_abs + unit).exp()).item())
+    return measured
 
 
 def main():
     """Print the table."""
     quick = is_quick(__doc__, "a small size, one repetition")
     sizes = (100, 20, 500) if quick else (1000, 100, 10_000)
-    found = measure(*sizes, 1 if quick else 5)
+    measured = measure(*sizes, 1 if quick else 5)
     print("n = {}, d = {}, N = {}\n".format(*sizes))
     print("| pair term of the original set | direct, s | ours, s | ratio |")
     print("|:--|--:|--:|--:|")
@@ -90,9 +90,9 @@ def main():
         ("computed by the direct one, known to ours", "direct_first", "ours_later"),
     )
     for label, direct, ours in rows:
-        ratio = found[direct] / found[ours]
-        print(f"| {label} | {found[direct]:.3f} | {found[ours]:.4f} | {ratio:.0f} |")
-    print(f"\nThe two values differ by {found['difference']:.0e} (4 pi)^(-d/2).")
+        ratio = measured[direct] / measured[ours]
+        print(f"| {label} | {measured[direct]:.3f} | {measured[ours]:.4f} | {ratio:.0f} |")
+    print(f"\nThe two values differ by {measured['difference']:.0e} (4 pi)^(-d/2).")
 
 
 if __name__ == "__main__":

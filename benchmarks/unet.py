@@ -110,14 +110,14 @@ class HandWritten(nn.Module):
         angle = t[:, None] * rate
         e = self.time(torch.cat([angle.cos(), angle.sin()], dim=1))
         x = self.inputs(x)
-        kept = [x]
+        features = [x]
         for part in self.down:
             x = part[1](part[0](x, e)) if isinstance(part, nn.ModuleList) else part(x)
-            kept.append(x)
+            features.append(x)
         x = self.after(self.middle[1](self.middle[0](x, e)), e)
         for part in self.up:
             if isinstance(part, nn.ModuleList):
-                x = part[1](part[0](torch.cat([x, kept.pop()], dim=1), e))
+                x = part[1](part[0](torch.cat([x, features.pop()], dim=1), e))
             else:
                 x = part(x)
         return self.outputs(x)
@@ -181,7 +181,7 @@ def measure(size, image_size, batch, repeats, ways=WAYS):
 def main(arguments=None):
     """Print the table, and keep it if asked to."""
     quick, keep = quick_or_keep(__doc__, "the smallest case, two repetitions", arguments)
-    began, kept = time.perf_counter(), []
+    began, rows = time.perf_counter(), []
     print("| size | image | batch | network | parameters | ms a step | times diffusers |")
     print("|:--|--:|--:|:--|--:|--:|--:|")
     cases = CASES[:1] if quick else CASES
@@ -189,17 +189,17 @@ def main(arguments=None):
         repeats = 2 if quick else 5 if size == "paper" else 30
         ways = WAYS[:2] if quick else WAYS  # compiling takes half a minute
         for row in measure(size, image_size, batch, repeats, ways):
-            kept.append((row["seconds"], row["parameters"]))
+            rows.append((row["seconds"], row["parameters"]))
             print(
                 f"| {size} | {image_size} | {batch} | {row['network']} | {row['parameters']} "
                 f"| {1000 * row['seconds']:.0f} | {row['ratio']:.2f} |"
             )
     if keep:
-        seconds, parameters = torch.tensor(kept, dtype=torch.float64).unbind(1)
+        seconds, parameters = torch.tensor(rows, dtype=torch.float64).unbind(1)
         shape = len(CASES), len(WAYS)
         arrays = {"seconds": seconds.reshape(shape), "parameters": parameters.long().reshape(shape)}
-        told = {"cases": CASES, "ways": WAYS, "seconds": "CPU time, median of 30; paper 5"}
-        keep_table("06-unet-transition/speed", arrays, "unet", told, began, ("diffusers",))
+        about = {"cases": CASES, "ways": WAYS, "seconds": "CPU time, median of 30; paper 5"}
+        keep_table("06-unet-transition/speed", arrays, "unet", about, began, ("diffusers",))
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def _audit(options: argparse.Namespace) -> None:
 
     try:
         reports = [check_report(path) for path in options.report]  # before any work
-        found = audit(
+        report = audit(
             options.training,
             options.generated,
             options.held_out,
@@ -114,9 +114,9 @@ def _audit(options: argparse.Namespace) -> None:
         )
     except (TypeError, ValueError) as error:
         raise AuditFailed(f"audit: {error}") from None
-    print(found)
+    print(report)
     for path in reports:
-        print(found.save(path))
+        print(report.save(path))
 
 
 def _values(layout: Layout, chapter: str, texts: dict[str, str]) -> dict[str, Any]:

@@ -6,16 +6,18 @@ folder, so that the same command goes on where a stopped one was.
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from memnb.processes import Terminated, terminable
-from memnb.results import ResultsCorrupt, cpu
+from memnb.results import ResultsCorrupt, cpu, replacing
 from memnb.validation import check_device
 
-__all__ = ["at_least", "conclude", "device_name", "run_parser"]
+__all__ = ["at_least", "conclude", "device_name", "finished", "run_parser"]
 
 
 def at_least(low: int) -> Callable[[str], int]:
@@ -82,6 +84,45 @@ def run_parser(
 def device_name(device: str) -> str:
     """The kind of a device, for the record of a run."""
     return cpu() if device == "cpu" else torch.cuda.get_device_name(torch.device(device))
+
+
+def finished(path: Path, what: str, compute: Callable[[], Any]) -> tuple[Any, float]:
+    """A part of a run: read if it is finished, else computed and kept, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        Its file in the working folder.
+    what : str
+        What is computed, with all that it depends on.
+    compute : callable
+        Returns the part: tensors, or dicts and lists of them.
+
+    Returns
+    -------
+    value
+        What ``compute`` returns, or returned before.
+    seconds : float
+        How long that took.
+
+    Raises
+    ------
+    ValueError
+        If the file is no finished part, or that of something else.
+    """
+    if path.exists():
+        try:
+            state = torch.load(path, weights_only=True)
+        except Exception as error:  # whatever foreign bytes lead the reader to
+            raise ValueError(f"{path} cannot be read: it is no finished part of a run") from error
+        if not isinstance(state, dict) or state.get("what") != what:
+            raise ValueError(f"{path} belongs to another run: remove it, or take another --workdir")
+    else:
+        began = time.perf_counter()
+        state = {"what": what, "value": compute(), "seconds": time.perf_counter() - began}
+        with replacing(path) as new:
+            torch.save(state, new)
+    return state["value"], state["seconds"]
 
 
 def conclude(

@@ -64,9 +64,9 @@ def test_unets_are_of_one_size_and_both_take_steps():
 def test_the_linear_model_and_its_direct_transcription_agree():
     from benchmarks.linear import measure as measure_linear
 
-    found = measure_linear(60, 10, 300, 1)
-    assert found["difference"] < 1e-12
-    assert all(value > 0 for name, value in found.items() if name != "difference")
+    measured = measure_linear(60, 10, 300, 1)
+    assert measured["difference"] < 1e-12
+    assert all(value > 0 for name, value in measured.items() if name != "difference")
 
 
 def test_networks_in_a_batch_end_where_they_end_alone():
@@ -108,6 +108,9 @@ def test_memory_of_the_audit_is_read_while_it_runs(tmp_path):
         time.sleep(0.1)  # several of its readings
         del block
     assert 0.9e8 < memory.bytes < 2e8
-    found = measure_memory(write_sets(tmp_path, 2000, 500, (1, 4, 4)), 100)
-    assert found["copies"] == pytest.approx(0.5)
-    assert found["extrapolated"] > found["seconds"] > found["search"] > 0 and found["bytes"] > 0
+    measured = measure_memory(write_sets(tmp_path, 2000, 500, (1, 4, 4)), 100)
+    assert measured["copies"] == pytest.approx(0.5)
+    assert (
+        measured["extrapolated"] > measured["seconds"] > measured["search"] > 0
+        and measured["bytes"] > 0
+    )

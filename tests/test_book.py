@@ -127,13 +127,13 @@ def test_the_fingerprint_covers_package_pins_and_parameters(book, tmp_path):
     with open(package / "book" / "site.py", "a") as file:
         file.write("\n# edited: this does not enter a chapter's outputs\n")
     assert digest() == second
-    kept = book.root / "results" / "02-b" / "run.json"
-    kept.parent.mkdir(parents=True)
-    kept.write_text("{}")
+    stored = book.root / "results" / "02-b" / "run.json"
+    stored.parent.mkdir(parents=True)
+    stored.write_text("{}")
     assert digest() == second, "results of another chapter"
-    kept = kept.parents[1] / "01-a" / "run.json"
-    kept.parent.mkdir()
-    kept.write_text("{}")
+    stored = stored.parents[1] / "01-a" / "run.json"
+    stored.parent.mkdir()
+    stored.write_text("{}")
     third = digest()
     assert third != second
     (book.root / "requirements.lock").write_text("torch==0\n")

@@ -24,15 +24,15 @@ def test_verdict_is_kept_only_while_it_holds(expect):
 
 
 def test_records_round_trip_through_a_notebook():
-    made = [
+    cards = [
         claims.check(**FACTS, holds=True, evidence="a thermometer"),
         claims.not_attempted("It freezes.", source="a freezer", chapter="01", why="no freezer"),
     ]
-    outputs = [{"output_type": "execute_result", "data": c._repr_mimebundle_()} for c in made]
+    outputs = [{"output_type": "execute_result", "data": c._repr_mimebundle_()} for c in cards]
     cells = [{"cell_type": "markdown", "source": "x"}]
     cells += [{"cell_type": "code", "outputs": [output]} for output in outputs]
-    assert claims_of(json.loads(json.dumps({"cells": cells}))) == made
-    assert made[1].verdict == "not attempted" and made[1].measured == "no freezer"
+    assert claims_of(json.loads(json.dumps({"cells": cells}))) == cards
+    assert cards[1].verdict == "not attempted" and cards[1].measured == "no freezer"
 
 
 def test_html_is_escaped():

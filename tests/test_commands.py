@@ -3,12 +3,13 @@
 import importlib
 
 import pytest
+import torch
 
-from memnb.commands import conclude
+from memnb.commands import conclude, finished
 from memnb.processes import Terminated
 from memnb.results import ResultsCorrupt
 
-THEORIES = {"shallow": "sweep", "linear": "onset", "unet": "live"}
+THEORIES = {"shallow": "sweep", "linear": "onset", "unet": "live", "auditing": "detection"}
 
 
 @pytest.fixture(params=THEORIES)
@@ -78,3 +79,39 @@ def test_a_fault_is_not_hidden():
 
     with pytest.raises(ZeroDivisionError, match="ours"):
         conclude("x", do, "w")
+
+
+def test_a_finished_part_is_read_and_computed_once(tmp_path):
+    calls = []
+
+    def compute():
+        calls.append(1)
+        return {"a": torch.arange(3.0), "list": [torch.ones(2)]}
+
+    first = finished(tmp_path / "part.pt", "the part", compute)
+    again = finished(tmp_path / "part.pt", "the part", compute)
+    assert len(calls) == 1 and again[1] == first[1] >= 0
+    assert torch.equal(again[0]["a"], torch.arange(3.0)) and list(again[0]) == ["a", "list"]
+
+
+def test_a_part_that_fails_leaves_no_file(tmp_path):
+    def compute():
+        raise ArithmeticError("half way")
+
+    with pytest.raises(ArithmeticError):
+        finished(tmp_path / "part.pt", "the part", compute)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", None])
+def test_a_foreign_file_is_no_finished_part(tmp_path, content):
+    path = tmp_path / "part.pt"
+    if content is None:
+        finished(path, "another part", lambda: torch.zeros(1))
+    else:
+        path.write_bytes(content)
+    before = path.read_bytes()
+    reason = "belongs to another run" if content is None else "it is no finished part"
+    with pytest.raises(ValueError, match=reason) as caught:
+        finished(path, "the part", lambda: torch.zeros(1))
+    assert path.read_bytes() == before and "\n" not in str(caught.value)

@@ -85,5 +85,5 @@ def home(reference):
 @pytest.mark.parametrize("module", MODULES)
 def test_references_name_the_defining_module(module):
     """The API page documents an object there, so that only such a reference becomes a link."""
-    found = [(r, home(r)) for r in REFERENCE.findall((ROOT / "memnb" / module).read_text())]
-    assert not [r for r, (defined, named) in found if defined != named]
+    references = [(r, home(r)) for r in REFERENCE.findall((ROOT / "memnb" / module).read_text())]
+    assert not [r for r, (defined, named) in references if defined != named]

@@ -215,8 +215,8 @@ def _judge(near: Measure, copied: Measure, looked_at: float, smallest: float) ->
     if near.p < LEVEL:
         return "depends", f"{closer} (1/2 if it does not, p = {near.p:.1g})."
     verdict = "none" if smallest <= MAX_MISSED else "few"
-    found = f"exact copies from a share of {smallest:.1%} on would have been found"
-    return verdict, f"{on_one}; {closer}; {found}."
+    sensitivity = f"exact copies from a share of {smallest:.1%} on would have been found"
+    return verdict, f"{on_one}; {closer}; {sensitivity}."
 
 
 def audit(
@@ -282,23 +282,28 @@ def audit(
     check_device("device", device)
     sets = read_sets(training, generated, held_out, features)
     reference = Reference(sets.training, sets.held_out, seed=seed, device=device, progress=progress)
-    made, held = reference.look_at(sets.generated), reference.look_at(sets.held_out, pooled=False)
+    queries, held = (
+        reference.look_at(sets.generated),
+        reference.look_at(sets.held_out, pooled=False),
+    )
     measures = [
-        copies(made, held, threshold),
-        nearer_to_training(made, reference.pool_size, reference.n_training),
-        cell_test(made, held, reference.n_cells, seed),
-        authenticity(made, held),
+        copies(queries, held, threshold),
+        nearer_to_training(queries, reference.pool_size, reference.n_training),
+        cell_test(queries, held, reference.n_cells, seed),
+        authenticity(queries, held),
         density_criterion(sets, seed),
     ]
     measures = {m.name: m for m in measures if m is not None}
     base = reference.base
-    order = np.lexsort((made.d1, made.ratio))[:n_pairs]
+    order = np.lexsort((queries.d1, queries.ratio))[:n_pairs]
     pairs = tuple(
-        Pair(int(i), int(base.rows[made.index[i]]), float(made.d1[i]), float(made.ratio[i]))
+        Pair(
+            int(i), int(base.rows[queries.index[i]]), float(queries.d1[i]), float(queries.ratio[i])
+        )
         for i in order
     )
     smallest = smallest_share(
-        len(np.unique(made.index)),
+        len(np.unique(queries.index)),
         measures["copies"].null,
         len(np.unique(held.index)),
         LEVEL,

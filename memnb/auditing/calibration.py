@@ -6,6 +6,7 @@ few new points over and over. Copies and others are looked at once, and every mi
 together from their features.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +27,7 @@ __all__ = [
     "SHARES",
     "Mixtures",
     "detection",
+    "detection_row",
     "measured_shares",
     "measured_values",
     "null_bands",
@@ -122,13 +124,13 @@ def mixtures(
 
 
 def measured_shares(
-    found: Mixtures, blur: float, other: str, shares: Sequence[float] = SHARES
+    known: Mixtures, blur: float, other: str, shares: Sequence[float] = SHARES
 ) -> dict[str, np.ndarray]:
     """The share of copies that each measure stands for, against the true share.
 
     Parameters
     ----------
-    found : Mixtures
+    known : Mixtures
     blur : float
     other : str
     shares : sequence of float
@@ -139,7 +141,7 @@ def measured_shares(
     dict of str to ndarray
         ``copies``, ``nearer`` and ``authenticity``: shares in [0, 1]; ``cells``: C_T.
     """
-    rows = [found.measures(share, blur, other) for share in shares]
+    rows = [known.measures(share, blur, other) for share in shares]
     names = ("copies", "nearer", "authenticity")
     result = {name: np.array([row[name].copied for row in rows]) for name in names}
     result["cells"] = np.array([row["cells"].value for row in rows])
@@ -147,7 +149,7 @@ def measured_shares(
 
 
 def measured_values(
-    found: Mixtures, blur: float, other: str, shares: Sequence[float] = SHARES
+    known: Mixtures, blur: float, other: str, shares: Sequence[float] = SHARES
 ) -> dict[str, np.ndarray]:
     """The value of each measure, in its own unit, against the true share of copies.
 
@@ -161,16 +163,16 @@ def measured_values(
     dict of str to ndarray
         By name of the measure, one value for each share.
     """
-    rows = [found.measures(share, blur, other) for share in shares]
+    rows = [known.measures(share, blur, other) for share in shares]
     return {name: np.array([row[name].value for row in rows]) for name in rows[0]}
 
 
-def null_bands(found: Mixtures) -> dict[str, tuple[float, float]]:
+def null_bands(known: Mixtures) -> dict[str, tuple[float, float]]:
     """Where the values of a generator without copies lie: the null and two errors around it.
 
     Parameters
     ----------
-    found : Mixtures
+    known : Mixtures
 
     Returns
     -------
@@ -178,7 +180,7 @@ def null_bands(found: Mixtures) -> dict[str, tuple[float, float]]:
         By name of the measure, the lowest and the highest value.
     """
     bands = {}
-    for name, m in found.measures(0.0, 0.0, "as the data").items():
+    for name, m in known.measures(0.0, 0.0, "as the data").items():
         # Two samples are compared, unless theory says what the null is
         error = m.null_error if name in ("nearer", "cells") else np.hypot(m.error, m.null_error)
         bands[name] = (m.null - 2 * float(error), m.null + 2 * float(error))
@@ -247,3 +249,38 @@ def detection(
     if (p > 1).any():
         return float("nan"), float("nan")
     return smallest_found(p, shares)
+
+
+def detection_row(
+    arrays: Mapping[str, torch.Tensor],
+    n: int,
+    dim: int,
+    blur: int,
+    shares: Sequence[float],
+    measures: int,
+    *,
+    alarms: bool = True,
+) -> list[str]:
+    """:func:`detection` of the first measures as the cells of a table, in percent.
+
+    Parameters
+    ----------
+    arrays, n, dim, blur, shares
+        See :func:`detection`.
+    measures : int
+        How many.
+    alarms : bool
+        Add the false alarms in brackets.
+
+    Returns
+    -------
+    list of str
+        As in ``"7% (0%)"``; "none" where no share is found, "–" where nothing was computed.
+    """
+    row = []
+    for k in range(measures):
+        smallest, alarm = detection(arrays, n, dim, blur, shares, k)
+        text = "none" if math.isnan(smallest) else f"{100 * smallest:g}%"
+        text += f" ({alarm:.0%})" if alarms else ""
+        row.append("–" if math.isnan(alarm) else text)
+    return row

@@ -122,7 +122,7 @@ def density_criterion(sets: Sets, seed: int) -> Measure | None:
     delta = delta_of_pixels if pixels else delta_of_points
     half = len(sets.held_out) // 2
     values = {}
-    for name, made, originals in (
+    for name, generated, originals in (
         ("generated", sets.generated, sets.held_out),
         ("held_out", sets.held_out[:half], sets.held_out[half:]),
     ):
@@ -131,7 +131,7 @@ def density_criterion(sets: Sets, seed: int) -> Measure | None:
         for _ in range(N_DRAWS):
             picked = [
                 x[random.choice(len(x), N_POINTS, replace=False)] / scale
-                for x in (sets.training, originals, made)
+                for x in (sets.training, originals, generated)
             ]
             count += delta(*picked, width) > 0
         values[name] = wilson(count, N_DRAWS)

@@ -99,21 +99,21 @@ def linear_transition(
         :math:`d_1 / d_2` below 1/3; ``nearer``; ``densities``: :math:`P(\\Delta > 0)`, nan where n
         is below 64.
     """
-    found = {k: np.full((len(sizes), repeats), np.nan) for k in
+    values = {k: np.full((len(sizes), repeats), np.nan) for k in
              ("copies", "held_out", "nearer", "densities")}  # fmt: skip
     for i, n in enumerate(sizes):
         for k in range(repeats):
             one = int(numpy_stream(seed, "audit linear", n, k).integers(2**31))
-            training, held_out, made = linear_model_sets(n, dim, N_GENERATED, one)
+            training, held_out, generated = linear_model_sets(n, dim, N_GENERATED, one)
             reference = Reference(training, held_out, seed=one)
-            points = reference.look_at(made)
+            points = reference.look_at(generated)
             by_ratio = copies(points, reference.look_at(held_out, pooled=False), THRESHOLD)
-            found["copies"][i, k], found["held_out"][i, k] = by_ratio.value, by_ratio.null
-            found["nearer"][i, k] = nearer_to_training(points, n, n).value
+            values["copies"][i, k], values["held_out"][i, k] = by_ratio.value, by_ratio.null
+            values["nearer"][i, k] = nearer_to_training(points, n, n).value
             if n >= N_DENSITIES and dim <= MAX_DIM:
-                sets = Sets(training, made, held_out, None)
-                found["densities"][i, k] = density_criterion(sets, one).value
-    return found
+                sets = Sets(training, generated, held_out, None)
+                values["densities"][i, k] = density_criterion(sets, one).value
+    return values
 
 
 def photo_patches(

@@ -45,28 +45,28 @@ def _picture(row: np.ndarray, shape: tuple[int, ...], low: float, high: float) -
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _pairs(found: "Audit") -> str:
+def _pairs(result: "Audit") -> str:
     """The most suspicious pairs: pictures of images, rows of a table otherwise."""
-    shape = found.sets.image_shape
-    features = any(note.startswith("features") or "principal" in note for note in found.notes)
+    shape = result.sets.image_shape
+    features = any(note.startswith("features") or "principal" in note for note in result.notes)
     if shape is None or features:
         rows = [
             [str(p.generated), str(p.training), f"{p.distance:.3g}", f"{p.ratio:.3f}"]
-            for p in found.pairs
+            for p in result.pairs
         ]
         return _table(("generated", "training", "distance", "d1/d2"), rows)
     picked = np.concatenate(
-        [found.sets.training[[p.training for p in found.pairs]],
-         found.sets.generated[[p.generated for p in found.pairs]]]
+        [result.sets.training[[p.training for p in result.pairs]],
+         result.sets.generated[[p.generated for p in result.pairs]]]
     )  # fmt: skip
     low, high = float(picked.min()), float(picked.max())
     parts = []
-    for p in found.pairs:
+    for p in result.pairs:
         sources = [
             (_picture(x, shape, low, high), word)
             for x, word in (
-                (found.sets.generated[p.generated], f"generated image {p.generated}"),
-                (found.sets.training[p.training], f"training image {p.training}"),
+                (result.sets.generated[p.generated], f"generated image {p.generated}"),
+                (result.sets.training[p.training], f"training image {p.training}"),
             )
         ]
         images = "".join(f'<img src="{source}" alt="{word}">' for source, word in sources)
@@ -75,9 +75,9 @@ def _pairs(found: "Audit") -> str:
     return "".join(parts)
 
 
-def curve_figure(found: "Audit") -> go.Figure:
+def curve_figure(result: "Audit") -> go.Figure:
     """Share of points with d1/d2 below a threshold, generated and held out, against it."""
-    curve = found["copies"].curve
+    curve = result["copies"].curve
     figure = go.Figure()
     for name, words, color in (
         ("generated", "generated", "#D55E00"),
@@ -94,12 +94,12 @@ def curve_figure(found: "Audit") -> go.Figure:
     return figure
 
 
-def body(found: "Audit", *, plots: bool = True) -> str:
+def body(result: "Audit", *, plots: bool = True) -> str:
     """The audit as HTML without a page around it.
 
     Parameters
     ----------
-    found : Audit
+    result : Audit
     plots : bool
         With the curve over thresholds, and plotly's script in it (4.5 MB).
 
@@ -110,30 +110,30 @@ def body(found: "Audit", *, plots: bool = True) -> str:
     from .audit import VERDICTS
 
     head = ("measure", "generated", "held out or null", "p", "share of copies")
-    sizes = ", ".join(f"{count} {name}" for name, count in found.sizes.items())
+    sizes = ", ".join(f"{count} {name}" for name, count in result.sizes.items())
     parts = [
-        f'<p class="verdict">{html.escape(VERDICTS[found.verdict])}</p>',
-        f"<p>{html.escape(found.reason)}</p><p>{html.escape(sizes)}</p>",
-        _table(head, found.rows()),
-        *(f"<p>Note: {html.escape(note)}.</p>" for note in found.notes),
+        f'<p class="verdict">{html.escape(VERDICTS[result.verdict])}</p>',
+        f"<p>{html.escape(result.reason)}</p><p>{html.escape(sizes)}</p>",
+        _table(head, result.rows()),
+        *(f"<p>Note: {html.escape(note)}.</p>" for note in result.notes),
     ]
     if plots:
         parts.append("<h2>Share of copies against the threshold</h2>")
-        parts.append(curve_figure(found).to_html(full_html=False, include_plotlyjs=True))
-    if found.pairs:
-        parts += ["<h2>The most suspicious pairs</h2>", _pairs(found)]
+        parts.append(curve_figure(result).to_html(full_html=False, include_plotlyjs=True))
+    if result.pairs:
+        parts += ["<h2>The most suspicious pairs</h2>", _pairs(result)]
     if plots:
-        rows = [[m.title, m.sees, m.blind, m.note] for m in found.measures]
+        rows = [[m.title, m.sees, m.blind, m.note] for m in result.measures]
         parts += ["<h2>What each measure can see</h2>", _table(("", "sees", "blind to", ""), rows)]
     return "\n".join(parts)
 
 
-def page(found: "Audit") -> str:
+def page(result: "Audit") -> str:
     """The audit as one HTML page that loads nothing.
 
     Parameters
     ----------
-    found : Audit
+    result : Audit
 
     Returns
     -------
@@ -143,5 +143,5 @@ def page(found: "Audit") -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>Audit of a generator</title><style>{STYLE}</style></head><body>"
-        f"<h1>Does this generator copy its training data?</h1>{body(found)}</body></html>"
+        f"<h1>Does this generator copy its training data?</h1>{body(result)}</body></html>"
     )

@@ -7,11 +7,14 @@ r"""Chapter 7: what the long runs compute, ``python -m memnb.auditing RUN``.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
+from memnb.commands import finished
 from memnb.streams import numpy_stream
 
 from .densities import MAX_DIM, density_criterion
@@ -48,13 +51,13 @@ def measures_of(
     -------
     dict of str to Measure
     """
-    found = (
+    values = (
         copies(generated, held_out, THRESHOLD),
         nearer_to_training(generated, reference.pool_size, reference.n_training),
         cell_test(generated, held_out, reference.n_cells, seed, n_bootstrap),
         authenticity(generated, held_out),
     )
-    return {measure.name: measure for measure in found}
+    return {measure.name: measure for measure in values}
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,20 @@ class Detection:
     repeats: tuple[int, ...] = (40, 10, 5)
     seed: int = 0
 
-    def one(self, n: int, dim: int, repeat: int) -> np.ndarray:
+    def units(self) -> list[tuple[int, int, int]]:
+        """n, d and number of each repetition, in the order in which they are kept."""
+        return [
+            (n, dim, repeat)
+            for n, count in zip(self.sizes, self.repeats, strict=True)
+            for dim in self.dims
+            for repeat in range(count)
+        ]
+
+    def one(self, n: int, dim: int, repeat: int, device: str = "cpu") -> np.ndarray:
         """p-values of one repetition, shape (blurs, shares, measures); nan where not computed."""
         seed = int(numpy_stream(self.seed, "audit repetition", n, dim, repeat).integers(2**31))
         training, held_out, new = gaussian_sets(n, dim, seed)
-        reference = Reference(training, held_out, seed=seed)
+        reference = Reference(training, held_out, seed=seed, device=device)
         held, fresh = reference.look_at(held_out, pooled=False), reference.look_at(new)
         unit = reference.base.distinct / DISTINCT_SHARE
         p = np.full((len(self.blurs), len(self.shares), len(MEASURES)), np.nan)
@@ -107,24 +119,56 @@ class Detection:
                     p[i, j, 4] = density_criterion(sets, seed).p
         return p
 
-    def run(self, progress: bool = True) -> dict[str, torch.Tensor]:
-        """p-values by n and d: arrays ``p_<n>_<d>``, (repeats, blurs, shares, measures)."""
-        units = [
-            (n, dim, count)
-            for n, count in zip(self.sizes, self.repeats, strict=True)
-            for dim in self.dims
-        ]
-        arrays = {}
-        with tqdm(total=sum(c for *_, c in units), disable=not progress, unit="repeat") as bar:
-            for n, dim, count in units:
-                rows = []
-                for repeat in range(count):
-                    rows.append(self.one(n, dim, repeat))
-                    bar.update()
-                # 2 stands for "not computed", since kept arrays hold no nan
-                values = torch.from_numpy(np.stack(rows)).nan_to_num(nan=2.0)
-                arrays[f"p_{n}_{dim}"] = values.float()
-        return arrays
+    def _finished(self, unit: tuple[int, int, int], workdir: Path, device: str) -> tuple:
+        n, dim, repeat = unit
+        path = workdir / f"{n}_{dim}_{repeat}.pt"
+        # 2 stands for "not computed", since kept arrays hold no nan
+        return finished(
+            path,
+            repr((self, unit)),
+            lambda: torch.from_numpy(self.one(*unit, device)).nan_to_num(nan=2.0).float(),
+        )
+
+    def run(
+        self, workdir: Path, device: str = "cpu", jobs: int = 1, progress: bool = True
+    ) -> tuple[dict[str, torch.Tensor], float]:
+        """All repetitions; those that are finished are read.
+
+        Parameters
+        ----------
+        workdir : path
+            Folder of the finished repetitions; it is made if it is not there.
+        device : str
+            Where neighbors are searched.
+        jobs : int
+            Number of joblib workers.
+        progress : bool
+            Show a progress bar.
+
+        Returns
+        -------
+        arrays : dict of str to Tensor of float32
+            p-values ``p_<n>_<d>``, shape (repeats, blurs, shares, measures).
+        seconds : float
+            Of all repetitions together.
+
+        Raises
+        ------
+        ValueError
+            If a file in ``workdir`` is no finished repetition of this run.
+        """
+        workdir.mkdir(parents=True, exist_ok=True)
+        units = self.units()
+        parts = Parallel(jobs, return_as="generator")(
+            delayed(self._finished)(unit, workdir, device) for unit in units
+        )
+        rows, seconds = {}, 0.0
+        for (n, dim, _), (values, took) in zip(
+            units, tqdm(parts, total=len(units), disable=not progress, unit="repeat"), strict=True
+        ):
+            rows.setdefault(f"p_{n}_{dim}", []).append(values)
+            seconds += took
+        return {name: torch.stack(some) for name, some in rows.items()}, seconds
 
 
 RUNS = {"detection": Detection()}

@@ -43,8 +43,8 @@ def fingerprint(layout: Layout, chapter: str, parameters: dict[str, Any]) -> str
     tools = (package / "book", package / "__main__.py")  # they do not enter any output
     sources = [p for p in sorted(package.rglob("*.py")) if not {p, p.parent} & set(tools)]
     pins = [layout.root / name for name in ("requirements.txt", "requirements.lock")]
-    kept = sorted((layout.root / "results" / chapter).rglob("*"))
-    for path in [layout.notebooks / f"{chapter}.ipynb", *sources, *pins, *kept]:
+    stored = sorted((layout.root / "results" / chapter).rglob("*"))
+    for path in [layout.notebooks / f"{chapter}.ipynb", *sources, *pins, *stored]:
         if path.is_file():
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     digest.update(json.dumps(parameters, sort_keys=True).encode() + sys.version.encode())

@@ -33,10 +33,12 @@ def audit_shares(seed: int = 0) -> Explorer:
         values = curves(blur, other, n, d)
         figure = figures.measured_shares_figure({"": values}, calibration.SHARES)
         at = calibration.SHARES.index(share)
-        told = ", ".join(f"{words} {values[name][at]:.2f}" for name, words in figures.NAMES.items())
+        caption = ", ".join(
+            f"{words} {values[name][at]:.2f}" for name, words in figures.NAMES.items()
+        )
         figure.add_shape(type="line", x0=share, x1=share, y0=0, y1=1, yref="y domain", **MARK)
         return figure.update_xaxes(
-            title=f"true share of copies<br>at {share:g}: {told}, C_T {values['cells'][at]:.1f}"
+            title=f"true share of copies<br>at {share:g}: {caption}, C_T {values['cells'][at]:.1f}"
         )
 
     axes = (

@@ -40,8 +40,8 @@ def _nearest(ends, attractors, tolerance):
 
 def _ramp_plane(data, rho, window):
     denoiser = RampDenoiser(data, rho)
-    found = stationary_points(denoiser)
-    attractors = found.points[found.stable]
+    stationary = stationary_points(denoiser)
+    attractors = stationary.points[stationary.stable]
     is_training = torch.cdist(attractors, data.points).amin(dim=1) < 1e-6
     ticks, grid = window
     ends = score_flow(grid.reshape(-1, 2), denoiser, math.inf).reshape(grid.shape)
@@ -245,13 +245,13 @@ def _attractors(reached, points, network):
     slow = (network(reached) - reached).norm(dim=1) < 1e-3
     away = torch.cdist(reached, points).amin(dim=1) > 0.05
     others = reached[slow & away]
-    found = []
+    means = []
     while len(others):
         near = (others - others[0]).norm(dim=1) < 0.05
         if near.sum() >= 3:  # a single start may rest on a ridge between two basins
-            found.append(others[near].mean(dim=0))
+            means.append(others[near].mean(dim=0))
         others = others[~near]
-    attractors = torch.cat([points, torch.stack(found)]) if found else points
+    attractors = torch.cat([points, torch.stack(means)]) if means else points
     is_training = torch.arange(len(attractors)) < len(points)
     return attractors, is_training
 

@@ -6,14 +6,14 @@ that was stopped goes on with the next part. At the end it is written to ``resul
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from memnb import results
-from memnb.commands import conclude, device_name, run_parser
+from memnb.commands import conclude, device_name, finished, run_parser
 
 from .experiment import sweep
 from .readback import QUANTITIES
@@ -31,19 +31,6 @@ def _one(part: Part, run: Run, device: str, jobs: int) -> dict[str, torch.Tensor
         rows = rows.to(torch.int8) if quantity.startswith("sign") else rows
         arrays[f"{quantity}_{part.label}"] = rows.reshape(*part.shape, run.n_simulations)
     return arrays
-
-
-def _stored(path: Path, what: str) -> tuple[dict[str, torch.Tensor], float] | None:
-    """Arrays and seconds of a finished part; None if there is none."""
-    if not path.exists():
-        return None
-    try:
-        state = torch.load(path, weights_only=True)
-    except Exception as error:  # whatever foreign bytes lead the reader to
-        raise ValueError(f"{path} cannot be read: it is no finished part of a run") from error
-    if not isinstance(state, dict) or state.get("what") != what:
-        raise ValueError(f"{path} belongs to another run: remove it, or take another --workdir")
-    return state["arrays"], state["seconds"]
 
 
 def compute(
@@ -77,16 +64,11 @@ def compute(
     workdir.mkdir(parents=True, exist_ok=True)
     arrays, seconds = {}, 0.0
     for part in run.parts:
-        path = workdir / f"{part.label}.pt"
         what = repr((part, run.quantities, run.n_simulations, SEED))
-        done = _stored(path, what)
-        if done is None:
-            began = time.perf_counter()
-            done = _one(part, run, device, jobs), time.perf_counter() - began
-            with results.replacing(path) as new:
-                torch.save({"what": what, "arrays": done[0], "seconds": done[1]}, new)
-        arrays |= done[0]
-        seconds += done[1]
+        path = workdir / f"{part.label}.pt"
+        some, took = finished(path, what, partial(_one, part, run, device, jobs))
+        arrays |= some
+        seconds += took
     return arrays, seconds
 
 

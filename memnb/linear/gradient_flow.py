@@ -144,9 +144,9 @@ def integrated(y: torch.Tensor, x: torch.Tensor, times: torch.Tensor) -> torch.T
         return ((a - b @ theta.T).T @ b / n).ravel()
 
     end = float(times[-1])
-    found = solve_ivp(force, (0, end), np.zeros(d * d), "DOP853", times.numpy(),
+    solution = solve_ivp(force, (0, end), np.zeros(d * d), "DOP853", times.numpy(),
                       rtol=1e-10, atol=1e-12)  # fmt: skip
-    return torch.from_numpy(found.y.T.reshape(-1, d, d).copy())
+    return torch.from_numpy(solution.y.T.reshape(-1, d, d).copy())
 
 
 def errors(

@@ -91,7 +91,7 @@ def two_times(
     check_integer("model.dim", model.dim, 2)
     check_real("spike", spike, 1, math.inf, open_high=True)
     v = model.shrink**2 * model.sigma**2 + model.noise_variance
-    times, found = training_times(), []
+    times, log_times = training_times(), []
     for k in range(n_draws):
         generator = stream(seed, "gradient flow", n, k)
         y, z = torch.randn(2, n, model.dim, generator=generator, dtype=torch.float64)
@@ -103,7 +103,7 @@ def two_times(
             milestones(times, *errors(theta, y, x, model, spike, outputs))
             for outputs in (slice(0, 1), slice(1, None))
         )
-        found.append((math.log(first[0]), math.log(rest[2])))
-    pairs = [mean_error(torch.tensor(logs)) for logs in zip(*found, strict=True)]
+        log_times.append((math.log(first[0]), math.log(rest[2])))
+    pairs = [mean_error(torch.tensor(logs)) for logs in zip(*log_times, strict=True)]
     first, rest = ((math.exp(m), math.exp(m) * e) for m, e in pairs)
     return first, rest

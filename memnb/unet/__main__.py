@@ -123,15 +123,15 @@ def _train_run(options: argparse.Namespace) -> str:
     if options.jobs > 1 and len(calls) > 1:
         calls = [(*call, os.getpid()) for call in calls]
     _each(train_network, calls, options.jobs, run)
-    kept = {
+    complete = {
         s.network.key: stored[s.network.key]
         if s.source == "stored"
         else keeping.finished(run, s.network, workdir)
         for s in steps
     }
-    written = keeping.write_run(run, kept, left_out)
-    told = f"{len(calls)} networks trained, {len(steps) - len(calls)} taken as they were"
-    return f"{told}; {'results written' if written else 'results unchanged'}"
+    written = keeping.write_run(run, complete, left_out)
+    counts = f"{len(calls)} networks trained, {len(steps) - len(calls)} taken as they were"
+    return f"{counts}; {'results written' if written else 'results unchanged'}"
 
 
 @cache
@@ -161,8 +161,8 @@ def _metric_run(options: argparse.Namespace) -> str:
     calls = [images[name] for name in new]
     measured |= dict(zip(new, _each(_measure, calls, options.jobs, "metric"), strict=True))
     written = keeping.write_metric({name: measured[name] for name in images}, prints)
-    told = f"{len(new)} networks measured, {len(images) - len(new)} taken as they were"
-    return f"{told}; {'results written' if written else 'results unchanged'}"
+    counts = f"{len(new)} networks measured, {len(images) - len(new)} taken as they were"
+    return f"{counts}; {'results written' if written else 'results unchanged'}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -150,7 +150,7 @@ def read_stored(run: str) -> tuple[dict[str, Kept], list[str]]:
     return stored, others
 
 
-def write_run(run: str, kept: Mapping[str, Kept], missing: Sequence[str]) -> bool:
+def write_run(run: str, stored: Mapping[str, Kept], missing: Sequence[str]) -> bool:
     """Write the results of a run, unless they are there as they are.
 
     The record says what the configurations of all networks share, and for each network what its
@@ -160,24 +160,24 @@ def write_run(run: str, kept: Mapping[str, Kept], missing: Sequence[str]) -> boo
     ----------
     run : str
         Name of the run.
-    kept : dict of str to dict
+    stored : dict of str to dict
         ``arrays`` and ``about`` of each network, by key.
     missing : sequence of str
-        Keys of the networks that the run has and ``kept`` has not.
+        Keys of the networks that the run has and ``stored`` has not.
 
     Returns
     -------
     bool
         Whether anything was written.
     """
-    configs = {n.key: settings(n) for n in RUNS[run] if n.key in kept}
+    configs = {n.key: settings(n) for n in RUNS[run] if n.key in stored}
     first, *others = configs.values()
     common = {k: v for k, v in first.items() if all(other[k] == v for other in others)}
     arrays, networks = {}, {}
     for key, config in configs.items():
         own = {k: v for k, v in config.items() if k not in common}
-        networks[key] = {"training": own, **kept[key]["about"]}
-        arrays |= {f"{key}-{name}": value for name, value in kept[key]["arrays"].items()}
+        networks[key] = {"training": own, **stored[key]["about"]}
+        arrays |= {f"{key}-{name}": value for name, value in stored[key]["arrays"].items()}
     parameters = {"training": common, "networks": networks, "missing": list(missing)}
     about = networks.values()
     return _save(

@@ -32,24 +32,24 @@ class Retrained:
     """
 
     images: torch.Tensor
-    kept: torch.Tensor
+    stored: torch.Tensor
     losses: torch.Tensor
-    kept_losses: torch.Tensor
+    stored_losses: torch.Tensor
 
     @property
     def gaps(self) -> torch.Tensor:
         """Mean difference of a pixel, for each image; shape (m,)."""
-        return (self.images - self.kept).abs().flatten(1).mean(1)
+        return (self.images - self.stored).abs().flatten(1).mean(1)
 
     @property
     def largest_gap(self) -> float:
         """The largest difference of any pixel."""
-        return (self.images - self.kept).abs().max().item()
+        return (self.images - self.stored).abs().max().item()
 
     @property
     def loss_gap(self) -> float:
         """The largest difference of a loss, as a share of its kept value."""
-        return (self.losses / self.kept_losses - 1).abs().max().item()
+        return (self.losses / self.stored_losses - 1).abs().max().item()
 
 
 def retrain(network: Any, arrays: Mapping[str, torch.Tensor]) -> Retrained:
@@ -75,8 +75,8 @@ def retrain(network: Any, arrays: Mapping[str, torch.Tensor]) -> Retrained:
     net, losses = train(network.images(), config, progress=False)
     generated = network.generate(net, config)
     name = "images" if "images" in generated else "ddim25"
-    images, kept = (_values(x) for x in (generated[name], arrays[f"{network.key}-{name}"]))
-    return Retrained(images, kept, losses.double(), arrays[f"{network.key}-loss"].double())
+    images, stored = (_values(x) for x in (generated[name], arrays[f"{network.key}-{name}"]))
+    return Retrained(images, stored, losses.double(), arrays[f"{network.key}-loss"].double())
 
 
 def _values(x: torch.Tensor) -> torch.Tensor:
@@ -85,7 +85,7 @@ def _values(x: torch.Tensor) -> torch.Tensor:
 
 
 def resampling_gap(
-    net: Any, schedule: DiffusionSchedule, noise: torch.Tensor, kept: torch.Tensor
+    net: Any, schedule: DiffusionSchedule, noise: torch.Tensor, stored: torch.Tensor
 ) -> float:
     """Mean difference of a pixel between what kept weights generate and what was kept.
 
@@ -96,7 +96,7 @@ def resampling_gap(
     schedule : DiffusionSchedule
     noise : Tensor, shape (m, 1, S, S)
         For DDIM in 25 steps.
-    kept : Tensor, shape (m, 1, S, S)
+    stored : Tensor, shape (m, 1, S, S)
         Images with values in [0, 1] that it generated of this noise.
 
     Returns
@@ -109,4 +109,4 @@ def resampling_gap(
         If the noise is none.
     """
     x = (sample(net, schedule, noise, n_steps=25) + 1) / 2
-    return (x.clamp(0, 1) - kept).abs().mean().item()
+    return (x.clamp(0, 1) - stored).abs().mean().item()

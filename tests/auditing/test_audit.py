@@ -29,8 +29,8 @@ HALF = np.concatenate([TRAINING[:250], NEW[250:]])
     ids=["perfect", "narrow", "wide", "half copies", "half too wide", "collapsed", "blurred"],
 )
 def test_verdicts(generated, verdict):
-    found = audit(TRAINING, generated, HELD_OUT)
-    assert found.verdict == verdict, str(found)
+    result = audit(TRAINING, generated, HELD_OUT)
+    assert result.verdict == verdict, str(result)
 
 
 def test_where_data_have_few_dimensions_closeness_is_no_copying():
@@ -43,8 +43,8 @@ def test_where_data_have_few_dimensions_closeness_is_no_copying():
         x[line, 1:] = 0
         return x
 
-    training, held_out, made = draw(800, 0.1), draw(800, 0.1), draw(2000, 0.9)
-    assert audit(training, made, held_out).verdict == "unclear"
+    training, held_out, new = draw(800, 0.1), draw(800, 0.1), draw(2000, 0.9)
+    assert audit(training, new, held_out).verdict == "unclear"
 
 
 def test_scale_offset_dtype_and_kind_of_array_do_not_matter():
@@ -61,9 +61,9 @@ def test_scale_offset_dtype_and_kind_of_array_do_not_matter():
 
 def test_pairs_name_rows_as_they_were_given():
     twice = np.concatenate([TRAINING[:3], TRAINING])  # the first three occur twice
-    found = audit(twice, HALF, HELD_OUT, n_pairs=5)
-    assert "3 training points equal an earlier one" in found.notes[0]
-    for pair in found.pairs:
+    result = audit(twice, HALF, HELD_OUT, n_pairs=5)
+    assert "3 training points equal an earlier one" in result.notes[0]
+    for pair in result.pairs:
         assert pair.ratio == 0 and (HALF[pair.generated] == twice[pair.training]).all()
 
 
@@ -71,15 +71,15 @@ def test_features_change_what_is_seen():
     """Copies under strong noise in all columns but two are seen in these two."""
     rng = np.random.default_rng(2)
     training, held_out = rng.standard_normal((2, 600, 10))
-    made = rng.standard_normal((600, 10)) * 3
-    made[:, :2] = training[:, :2]
+    new = rng.standard_normal((600, 10)) * 3
+    new[:, :2] = training[:, :2]
     training[:, 2:] *= 3
     held_out[:, 2:] *= 3
-    rng.shuffle(made[:, 2:])
-    assert audit(training, made, held_out).verdict != "copies"
-    found = audit(training, made, held_out, features=lambda x: x[:, :2])
-    assert found.verdict == "copies"
-    assert audit(training, made, held_out, features=3).sizes["dimensions"] == 3
+    rng.shuffle(new[:, 2:])
+    assert audit(training, new, held_out).verdict != "copies"
+    result = audit(training, new, held_out, features=lambda x: x[:, :2])
+    assert result.verdict == "copies"
+    assert audit(training, new, held_out, features=3).sizes["dimensions"] == 3
 
 
 def test_files_are_read_and_reports_written(tmp_path):
@@ -88,19 +88,19 @@ def test_files_are_read_and_reports_written(tmp_path):
         np.save(tmp_path / f"{name}.npy", x)
         paths.append(tmp_path / f"{name}.npy")
     np.savez(tmp_path / "h.npz", only=HELD_OUT)
-    found = audit(paths[0], str(paths[1]), tmp_path / "h.npz")
-    found.save(tmp_path / "report.json")
+    result = audit(paths[0], str(paths[1]), tmp_path / "h.npz")
+    result.save(tmp_path / "report.json")
     content = json.loads((tmp_path / "report.json").read_text())
     assert content["verdict"] == "copies" and content["sizes"]["generated"] == 500
-    assert {m["name"] for m in content["measures"]} == {m.name for m in found.measures}
-    page = found.save(tmp_path / "report.html").read_text()
-    assert page.startswith("<!doctype html>") and found.reason.split(";")[0][:40] in page
+    assert {m["name"] for m in content["measures"]} == {m.name for m in result.measures}
+    page = result.save(tmp_path / "report.html").read_text()
+    assert page.startswith("<!doctype html>") and result.reason.split(";")[0][:40] in page
     assert 'src="http' not in page and "<link" not in page
     images = [x[:, None].repeat(8, axis=1) for x in (TRAINING, HALF, HELD_OUT)]
     assert "data:image/png;base64" in audit(*images)._repr_html_()
     for name in ("report.txt", "no/where.json"):
         with pytest.raises(ValueError, match="report must"):
-            found.save(tmp_path / name)
+            result.save(tmp_path / name)
     assert not (tmp_path / "no").exists()
 
 
@@ -155,9 +155,9 @@ def test_objects_are_no_numbers(tmp_path):
 
 def test_some_overlap_is_left_out_and_told():
     held_out = np.concatenate([HELD_OUT[:400], TRAINING[:20]])
-    found = audit(TRAINING, NEW, held_out)
-    assert found.sizes["held out"] == 400
-    assert "20 of 420 held-out points are also training points; they were left out" in found.notes
+    result = audit(TRAINING, NEW, held_out)
+    assert result.sizes["held out"] == 400
+    assert "20 of 420 held-out points are also training points; they were left out" in result.notes
 
 
 def test_constant_columns_and_ties():
@@ -201,11 +201,11 @@ def test_memory_is_that_of_centered_points_and_one_block(tmp_path, monkeypatch):
         np.save(tmp_path / "few.npy", np.load(files["generated"])[:few])
         tracemalloc.start()
         try:
-            found = audit(files["training"], tmp_path / "few.npy", files["held_out"])
+            result = audit(files["training"], tmp_path / "few.npy", files["held_out"])
             peaks[few] = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        assert found.sizes["training"] == 8000
+        assert result.sizes["training"] == 8000
     of_points = 4 * 64 * (8000 + 2000 + 2000)  # centered, and the part of the pool
     matrix = 4 * 2000 * 8000
     assert peaks[2000] < of_points + 6 * 2**20 < matrix / 5
@@ -223,10 +223,10 @@ def test_memory_is_that_of_centered_points_and_one_block(tmp_path, monkeypatch):
     ids=["three training points", "three held-out points", "one generated point"],
 )
 def test_few_distinct_points_are_too_few_to_tell(change):
-    found = audit(**{"training": TRAINING, "generated": NEW, "held_out": HELD_OUT} | change)
-    assert found.verdict == "few", str(found)
-    told = [note for note in found.notes if "equal an earlier one" in note]
-    assert len(told) == ("generated" not in change)
+    result = audit(**{"training": TRAINING, "generated": NEW, "held_out": HELD_OUT} | change)
+    assert result.verdict == "few", str(result)
+    duplicates = [note for note in result.notes if "equal an earlier one" in note]
+    assert len(duplicates) == ("generated" not in change)
 
 
 def test_integer_images_and_ties_are_taken():

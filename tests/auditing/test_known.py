@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from memnb.auditing import calibration, known
 
@@ -30,10 +31,10 @@ def test_patches_are_a_partition_and_copies_are_mirrored():
 
 
 def test_the_linear_model_makes_no_copies_and_forgets_its_points_slowly():
-    found = known.linear_transition(4, (4, 512), 3, seed=0)
-    assert found["copies"][1].max() < 0.2  # by chance 3^-4
-    assert found["nearer"][0].mean() > 0.6 > found["nearer"][1].mean() > 0.4
-    assert np.isnan(found["densities"][0]).all() and np.isfinite(found["densities"][1]).all()
+    values = known.linear_transition(4, (4, 512), 3, seed=0)
+    assert values["copies"][1].max() < 0.2  # by chance 3^-4
+    assert values["nearer"][0].mean() > 0.6 > values["nearer"][1].mean() > 0.4
+    assert np.isnan(values["densities"][0]).all() and np.isfinite(values["densities"][1]).all()
 
 
 def test_bands_hold_what_generators_without_copies_say():
@@ -44,3 +45,15 @@ def test_bands_hold_what_generators_without_copies_say():
         for name, (low, high) in calibration.null_bands(mixtures).items():
             outside[name] += not low <= values[name][0] <= high
     assert max(outside.values()) <= 5  # 5 % of 20 expected; more than 5 has probability 3e-4
+
+
+def test_a_row_of_detections_says_what_was_found_and_what_not_computed():
+    """Three measures: finds 30 % with one false alarm in four, finds nothing, not computed."""
+    p = torch.full((4, 1, 3, 3), 2.0)
+    p[:, 0, :, 0] = torch.tensor([0.5, 0.01, 0.01])
+    p[0, 0, 0, 0] = 0.04
+    p[:, 0, :, 1] = torch.tensor([0.9, 0.01, 0.2])
+    row = calibration.detection_row({"p_100_2": p}, 100, 2, 0, (0, 0.3, 1), 3)
+    assert row == ["30% (25%)", "none (0%)", "–"]
+    without = calibration.detection_row({"p_100_2": p}, 100, 2, 0, (0, 0.3, 1), 2, alarms=False)
+    assert without == ["30%", "none"]

@@ -130,8 +130,8 @@ def test_smallest_share_has_the_power_it_claims(m, null, h):
     share = smallest_share(m, null, h, 1e-3, 0.95)
     rate = null + (1 - null) * share
     counts = np.arange(m + 1)
-    found = [_more_often(int(k), m, round(null * h), h) < 1e-3 for k in counts]
-    assert binom.pmf(counts, m, rate)[found].sum() == pytest.approx(0.95, abs=1e-6)
+    compatible = [_more_often(int(k), m, round(null * h), h) < 1e-3 for k in counts]
+    assert binom.pmf(counts, m, rate)[compatible].sum() == pytest.approx(0.95, abs=1e-6)
 
 
 def test_delta_is_that_of_quadrature():
@@ -170,8 +170,8 @@ def test_flows_end_at_training_points_as_often_as_computed(flow, scale):
     if flow == "score flow":  # virtual points are no copies, and the measure knows it
         reference = Reference(training, held_out)
         held = reference.look_at(held_out, pooled=False)
-        made = _ends_with_rest(ends)
-        assert copies(reference.look_at(made), held, 1 / 3).value == at_training.mean()
+        generated = _ends_with_rest(ends)
+        assert copies(reference.look_at(generated), held, 1 / 3).value == at_training.mean()
 
 
 def _ends_with_rest(ends):
@@ -181,8 +181,8 @@ def _ends_with_rest(ends):
 def test_the_linear_model_depends_on_few_points_and_not_on_many():
     values = {}
     for n in (20, 2000):
-        training, held_out, made = linear_model_sets(n, 16, 2000, seed=1)
+        training, held_out, generated = linear_model_sets(n, 16, 2000, seed=1)
         reference = Reference(training, held_out)
-        near = nearer_to_training(reference.look_at(made), n, n)
+        near = nearer_to_training(reference.look_at(generated), n, n)
         values[n] = (near.value - 0.5) / near.error
     assert values[20] > 4 and abs(values[2000]) < 4

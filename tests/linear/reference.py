@@ -20,9 +20,9 @@ def tensors(some, prefix=""):
 
 def context(digits=50):
     """A context of its own, so that no other test's precision changes."""
-    found = mp.mp.clone()
-    found.dps = digits
-    return found
+    own = mp.mp.clone()
+    own.dps = digits
+    return own
 
 
 def _rows(c, array, mean=0):

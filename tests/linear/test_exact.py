@@ -130,22 +130,22 @@ def test_everything_against_quadrature_on_a_grid(n, d):
     axis = np.arange(-reach, reach, finest)
     step = finest**d
     grid = np.stack(np.meshgrid(*[axis] * d, indexing="ij"), axis=-1)
-    made = normal(grid, generated.mean[0].numpy(), generated.covariance[0].numpy())
+    fitted = normal(grid, generated.mean[0].numpy(), generated.covariance[0].numpy())
     true = normal(grid, np.zeros(d), np.eye(d))
     squares = []
     for points in (y[0].numpy(), originals.numpy()):
         width = len(points) ** (-1 / d)
         kernels = sum(normal(grid, p, width**2 * np.eye(d)) for p in points) / len(points)
-        squares.append(((kernels - made) ** 2).sum() * step)
+        squares.append(((kernels - fitted) ** 2).sum() * step)
     sign, log_abs = linear.log_delta(y, originals, generated)
     assert (sign * log_abs.exp()).item() == pytest.approx(squares[0] - squares[1], abs=1e-9)
-    affinity = np.sqrt(made * true).sum() * step
+    affinity = np.sqrt(fitted * true).sum() * step
     assert linear.hellinger(generated).item() == pytest.approx(1 - affinity, abs=1e-9)
-    ratio = np.log(np.maximum(made, 1e-300) / np.maximum(true, 1e-300))
+    ratio = np.log(np.maximum(fitted, 1e-300) / np.maximum(true, 1e-300))
     assert linear.kl_divergence(generated).item() == pytest.approx(
-        (made * ratio).sum() * step, abs=1e-6
+        (fitted * ratio).sum() * step, abs=1e-6
     )
-    ratio = np.log(np.maximum(true, 1e-300) / np.maximum(made, 1e-300))
+    ratio = np.log(np.maximum(true, 1e-300) / np.maximum(fitted, 1e-300))
     if narrow > 0.3:
         assert linear.kl_divergence(generated, direction="to_generated").item() == pytest.approx(
             (true * ratio).sum() * step, rel=1e-4
@@ -213,11 +213,11 @@ def test_the_distances_against_quadrature_on_a_grid(n, d):
     narrow = math.sqrt(generated.values.min().item())
     axis = np.arange(-reach, reach, min(narrow, max(n, N) ** (-1 / d)) / (4 if d == 1 else 1.5))
     grid = np.stack(np.meshgrid(*[axis] * d, indexing="ij"), axis=-1)
-    made = normal(grid, generated.mean[0].numpy(), generated.covariance[0].numpy())
+    fitted = normal(grid, generated.mean[0].numpy(), generated.covariance[0].numpy())
     for points in (y[0], originals):
         width = len(points) ** (-1 / d)
         kernels = sum(normal(grid, p, width**2 * np.eye(d)) for p in points.numpy()) / len(points)
-        square = ((kernels - made) ** 2).sum() * (axis[1] - axis[0]) ** d
+        square = ((kernels - fitted) ** 2).sum() * (axis[1] - axis[0]) ** d
         assert linear.log_distance(points, generated).exp().item() == pytest.approx(
             square, rel=1e-8
         )

@@ -37,20 +37,20 @@ SETTINGS = [
 
 
 def test_results_do_not_depend_on_order_blocks_or_workers():
-    found = linear.sweep(SETTINGS, 40, seed=3, progress=False)
-    for setting, one in zip(SETTINGS, found, strict=True):
+    result = linear.sweep(SETTINGS, 40, seed=3, progress=False)
+    for setting, one in zip(SETTINGS, result, strict=True):
         same(one, linear.simulate(setting, 40, seed=3))
         assert len(one) == 40 and all(value.shape == (40,) for value in tensors(one).values())
         assert one.delta.log_abs.std() > 1e-3  # the simulations differ
     with joblib.parallel_config(backend="threading", n_jobs=2):
         again = linear.sweep(SETTINGS[::-1], 40, seed=3, n_jobs=None, progress=False)[::-1]
-    for one, other in zip(found, again, strict=True):
+    for one, other in zip(result, again, strict=True):
         same(one, other)
-    whole = tensors(found[0])
+    whole = tensors(result[0])
     for name, value in tensors(linear.simulate(SETTINGS[0], 7, seed=3, first=29)).items():
         torch.testing.assert_close(value, whole[name][29:36], rtol=1e-11, atol=1e-11)
     other = linear.simulate(SETTINGS[0], 40, seed=4)
-    assert not torch.isclose(other.delta.log_abs, found[0].delta.log_abs).any()
+    assert not torch.isclose(other.delta.log_abs, result[0].delta.log_abs).any()
 
 
 def test_two_dask_workers_give_the_numbers_of_the_local_run():
@@ -201,7 +201,7 @@ def test_single_precision_decides_by_rounding():
             for k in range(5)
         }  # fmt: skip
         verdicts[n] = single
-    assert all(len(found) == 1 for found in verdicts.values())
+    assert all(len(names) == 1 for names in verdicts.values())
     assert {1.0} in verdicts.values()
 
 
@@ -215,12 +215,12 @@ def test_the_printed_exponent_lacks_a_variance():
 
 def test_settings_with_one_signal_fraction_are_one():
     """At the same c the inputs are multiples of each other, and the fit undoes the factor."""
-    found = []
+    runs = []
     for T in (0.3, 2.0, 9.0):
         lam = math.exp(-2 * T) / -math.expm1(-2 * T)
-        found.append(linear.simulate(linear.Setting(9, 6, 30, T=T, lam=lam), 20))
-    same(found[0], found[1])
-    same(found[0], found[2])
+        runs.append(linear.simulate(linear.Setting(9, 6, 30, T=T, lam=lam), 20))
+    same(runs[0], runs[1])
+    same(runs[0], runs[2])
 
 
 @pytest.mark.parametrize("c", [0.2, 0.5, 0.9])
@@ -247,9 +247,10 @@ def test_only_the_signal_fraction_matters(c):
         fit = setting.model.fit(y, x)
         spread = fit.values[:, 0].new_tensor(math.exp(-2 * T)) * y.var(dim=1, correction=0).mean(1)
         scale = (spread + setting.model.noise_variance) * c / math.exp(-2 * T)
-        found = 0.5 * (fit.values.log().sum(1) - d * scale.log()).numpy()  # without sigma_X's error
-        error = math.hypot(found.std(), expected.std()) / math.sqrt(count)
-        assert abs(found.mean() - expected.mean()) < 4 * error
+        # without sigma_X's error
+        log_determinants = 0.5 * (fit.values.log().sum(1) - d * scale.log()).numpy()
+        error = math.hypot(log_determinants.std(), expected.std()) / math.sqrt(count)
+        assert abs(log_determinants.mean() - expected.mean()) < 4 * error
 
 
 def test_marchenko_pastur_nodes():
@@ -275,8 +276,8 @@ def test_the_limit_against_large_matrices(n, d):
         kl = linear.kl_divergence(fit).mean().item() / d
         assert kl == pytest.approx(expected["kl_from"], rel=0.05, abs=1.2 / d)
         for s in (0.1, 1.0):
-            found = (fit.values + s).log().mean().item()
-            assert found == pytest.approx(limit.log_determinant(s, gamma, c), abs=0.006)
+            measured = (fit.values + s).log().mean().item()
+            assert measured == pytest.approx(limit.log_determinant(s, gamma, c), abs=0.006)
         edges = torch.linspace(0.05, 2.0, 14, dtype=torch.float64)
         counts = torch.histogram(fit.values.flatten(), edges)[0] / fit.values.numel()
         fine = np.linspace(0.05, 2.0, 391)

@@ -68,10 +68,10 @@ def test_errors_of_a_draw_tend_to_the_limit(ratio):
         limit = flow.limit_errors(times, d / n, model.signal_fraction)
         draws = [draw(n, model, seed) for seed in range(6)]
         at = torch.from_numpy(times) / unit(model)
-        found = [
+        each = [
             torch.stack(flow.errors(flow.gradient_flow(y, x, at), y, x, model)) for y, x in draws
         ]
-        mean = torch.stack(found).mean(0).numpy()
+        mean = torch.stack(each).mean(0).numpy()
         off.append(np.abs(mean / np.stack(limit)[1] - np.stack(limit) / limit[1]).max())
     assert off[1] < 0.05 and off[1] < off[0]
 
@@ -143,8 +143,8 @@ def test_milestones_of_curves_that_are_known():
     assert memorized == pytest.approx(100 * math.log(2), rel=1e-3)
     assert best == pytest.approx(math.log(100) / 0.99, rel=0.01)
     least = math.exp(-best) + 1 - math.exp(-best / 100)
-    there = math.exp(-learned) + 1 - math.exp(-learned / 100)
-    assert there == pytest.approx((1 + least) / 2, rel=1e-3)
+    at_the_time = math.exp(-learned) + 1 - math.exp(-learned / 100)
+    assert at_the_time == pytest.approx((1 + least) / 2, rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -378,7 +378,7 @@ def test_simplex_classes_against_brute_force(data, threshold):
     near = weights @ data.points + 0.1 * noise * torch.rand(400, 1, generator=g)
     corners = data.vertex(torch.randint(0, 2, (100, data.n_ramps), generator=g))
     y = torch.cat([near, corners + 0.05 * noise[:100]])
-    found = classify(y, data, threshold)
+    result = classify(y, data, threshold)
 
     body = hull_distance(y, data.points)
     facets = [torch.cat([data.points[:i], data.points[i + 1 :]]) for i in range(data.n_points)]
@@ -389,12 +389,12 @@ def test_simplex_classes_against_brute_force(data, threshold):
     if data.kind == "equilateral triangle":  # the empty sum is the centroid
         virtual[0] = True
     to_sums = torch.cdist(y, data.vertex(on[virtual])).amin(dim=1)
-    expected = torch.full_like(found.labels, CLASSES.index("outside"))
+    expected = torch.full_like(result.labels, CLASSES.index("outside"))
     expected[body <= threshold] = CLASSES.index("interior")
     expected[boundary <= threshold] = CLASSES.index("boundary")
     expected[to_sums <= threshold] = CLASSES.index("virtual")
     expected[(to_points <= threshold) & (to_points <= to_sums)] = CLASSES.index("training")
-    assert torch.equal(found.labels, expected)
+    assert torch.equal(result.labels, expected)
     seen = {CLASSES[i] for i in expected.unique()}
     assert {"training", "boundary"} <= seen and len(seen) >= 3
 
@@ -404,9 +404,9 @@ def test_rounding_oblique_coordinates_finds_the_sums_of_a_large_simplex():
     g = torch.Generator().manual_seed(1)
     on = torch.rand(200, 30, generator=g) < 0.1
     noise = torch.randn(200, 40, generator=g, dtype=torch.float64)
-    found = classify(data.vertex(on) + 0.01 * noise, data, 0.2)
-    assert torch.equal(found.on, on)
-    virtual = found.labels == CLASSES.index("virtual")
+    result = classify(data.vertex(on) + 0.01 * noise, data, 0.2)
+    assert torch.equal(result.on, on)
+    virtual = result.labels == CLASSES.index("virtual")
     assert torch.equal(virtual, on.sum(dim=1) > 1)
 
 
@@ -451,8 +451,8 @@ def test_classes_do_not_depend_on_scale_and_origin(name, dtype, scale, share):
         "high": scale * here.high,
     }
     away = replace(here, **moved).to(dtype)
-    found = classify((scale * y + shift).to(dtype), away, 0.2 * scale)
-    assert torch.equal(found.labels[clear], expected[clear])
+    result = classify((scale * y + shift).to(dtype), away, 0.2 * scale)
+    assert torch.equal(result.labels[clear], expected[clear])
 
 
 def test_points_may_be_lists_and_arrays_and_a_training_set_is_needed():

@@ -537,7 +537,7 @@ def test_float32_agrees_with_float64(rho):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_agrees_with_the_cpu():
     points = SETS["rotated"]
-    there = points.to(device="cuda")
+    on_card = points.to(device="cuda")
     y = starts_of(points, 0.1)
     for flow in (
         lambda y, h: score_flow(y, h, 1.0),
@@ -547,7 +547,7 @@ def test_cuda_agrees_with_the_cpu():
         lambda y, h: score_flow_stepped(y, h, [0.0, 0.5, 1.0], return_path=False),
         lambda y, h: score_flow_trajectory(y, h, [0.0, 1.0]),
     ):
-        result = flow(y.cuda(), RampDenoiser(there, 0.1))
+        result = flow(y.cuda(), RampDenoiser(on_card, 0.1))
         assert result.is_cuda
         torch.testing.assert_close(
             result.cpu(), flow(y, RampDenoiser(points, 0.1)), rtol=0, atol=1e-12

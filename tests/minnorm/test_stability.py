@@ -64,19 +64,19 @@ def test_the_criterion_for_sums_against_brute_force(n_edges, seed):
 def test_enumeration_finds_fixed_points_and_their_stability(n_edges, opening, share, seed):
     data = simplex(n_edges, opening, seed, equal=False)
     h = memnb.RampDenoiser(data, share * data.max_rho)
-    found = memnb.stationary_points(h)
-    assert (h(found.points) - found.points).norm(dim=1).max() < 1e-8
+    stationary = memnb.stationary_points(h)
+    assert (h(stationary.points) - stationary.points).norm(dim=1).max() < 1e-8
     on = all_sums(n_edges)
     margin = memnb.sum_margin(on, data)
     clear = (margin - h.rho).abs() > 1e-6
     expected = data.vertex(on[(margin < h.rho) & clear])
-    stable = found.points[found.stable]
+    stable = stationary.points[stationary.stable]
     if clear.all():
         assert len(stable) == len(expected)
         assert torch.cdist(stable, expected).amin(dim=1).max() < 1e-7
     # Starts end at points of the list, and generic ones at stable points.
     ends = memnb.score_flow(memnb.gaussian_starts(30, data.dim, seed=seed), h, math.inf)
-    assert torch.cdist(ends, found.points).amin(dim=1).max() < 1e-6
+    assert torch.cdist(ends, stationary.points).amin(dim=1).max() < 1e-6
     if clear.all():
         assert torch.cdist(ends, stable).amin(dim=1).max() < 1e-6
 
@@ -85,13 +85,13 @@ def test_enumeration_finds_fixed_points_and_their_stability(n_edges, opening, sh
 def test_the_triangle_has_three_stable_points_and_four_others(rho):
     triangle = memnb.equilateral_triangle(3, 1.7, seed=2)
     h = memnb.RampDenoiser(triangle, 1.7 * rho)
-    found = memnb.stationary_points(h)
-    assert len(found.points) == 7
-    stable = found.points[found.stable]
+    stationary = memnb.stationary_points(h)
+    assert len(stationary.points) == 7
+    stable = stationary.points[stationary.stable]
     assert len(stable) == 3
     assert torch.cdist(stable, triangle.points).amin(dim=1).max() < 1e-10
     # The others are the centroid and one point on each median.
-    rest = found.points[~found.stable]
+    rest = stationary.points[~stationary.stable]
     along = triangle.coordinates(rest).amin(dim=1)
     assert (along.abs() < 1e-9).sum() == 1
     # Reflected vertices, the sums of two about the centroid, are no fixed points.
@@ -103,10 +103,10 @@ def test_large_balls_make_virtual_points_around_the_triangle(rho):
     """For R/2 < rho < rho* the reflected vertices and the centroid are stable as well."""
     triangle = memnb.equilateral_triangle(3, 1.7, seed=2)
     h = memnb.RampDenoiser(triangle, 1.7 * rho)
-    found = memnb.stationary_points(h)
-    stable = found.points[found.stable]
+    stationary = memnb.stationary_points(h)
+    stable = stationary.points[stationary.stable]
     expected = torch.cat([triangle.points, -triangle.points, torch.zeros(1, 3).double()])
-    assert len(found.points) == 19 and len(stable) == 7
+    assert len(stationary.points) == 19 and len(stable) == 7
     assert torch.cdist(stable, expected).amin(dim=1).max() < 1e-10
     start = expected + 1e-5 * memnb.gaussian_starts(7, 3)
     ends = memnb.score_flow(start, h, math.inf)
@@ -116,10 +116,10 @@ def test_large_balls_make_virtual_points_around_the_triangle(rho):
 def test_stability_is_the_jacobian():
     data = simplex(4, 0.5, 3, equal=False)
     h = memnb.RampDenoiser(data, 0.3 * data.max_rho)
-    found = memnb.stationary_points(h)
-    J = h.jacobian(found.points) - torch.eye(data.dim).double()
+    stationary = memnb.stationary_points(h)
+    J = h.jacobian(stationary.points) - torch.eye(data.dim).double()
     largest = torch.linalg.eigvalsh(J)[:, -1]
-    torch.testing.assert_close(found.growth, largest, rtol=0, atol=1e-9)
+    torch.testing.assert_close(stationary.growth, largest, rtol=0, atol=1e-9)
 
 
 def test_a_sum_exactly_on_a_kink_is_stationary_and_unstable():
@@ -132,9 +132,9 @@ def test_a_sum_exactly_on_a_kink_is_stationary_and_unstable():
     h = memnb.RampDenoiser(data, float(memnb.sum_margin(both, data)))
     total = data.vertex(both)
     assert (h(total) - total).norm() < 1e-15
-    found = memnb.stationary_points(h)
-    nearest = (found.points - total).norm(dim=1).argmin()
-    assert (found.points[nearest] - total).norm() < 1e-12 and not found.stable[nearest]
+    stationary = memnb.stationary_points(h)
+    nearest = (stationary.points - total).norm(dim=1).argmin()
+    assert (stationary.points[nearest] - total).norm() < 1e-12 and not stationary.stable[nearest]
 
 
 @given(st.integers(2, 5), st.floats(0.02, 0.98), st.integers(0, 50))

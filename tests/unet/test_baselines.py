@@ -51,8 +51,8 @@ def test_the_linear_network_is_the_posterior_mean_of_a_gaussian(n, step):
     gap = torch.linalg.solve(inner, (rows - bar.sqrt() * mean).T).T
     # Predicted noise: sqrt(1 - bar) times the inverse covariance of x_t times the deviation
     expected = (1 - bar).sqrt() * gap
-    found = linear_network(known, schedule)(noisy, torch.full((4,), step)).flatten(1)
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+    result = linear_network(known, schedule)(noisy, torch.full((4,), step)).flatten(1)
+    torch.testing.assert_close(result, expected, rtol=1e-6, atol=1e-8)
 
 
 def test_what_the_linear_network_generates_has_the_moments_of_the_images():

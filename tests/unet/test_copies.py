@@ -210,19 +210,19 @@ def test_sums_are_recognized(n, seed, origin):
     others = torch.cat([training[:origin], training[origin + 1 :]])
     steps = (others - training[origin]).flatten(1)
     x = (training[origin].flatten(1) + on.float() @ steps).reshape(-1, 1, 4, 4).clamp(0, 1)
-    found = project_on_sums(x, training, origin)
-    assert torch.equal(found.subset, on)
-    assert found.miss.max() < 1e-4 and found.residual.max() < 1e-4
-    assert torch.equal(found.kinds(), (on.sum(1) >= 2).long())
+    projection = project_on_sums(x, training, origin)
+    assert torch.equal(projection.subset, on)
+    assert projection.miss.max() < 1e-4 and projection.residual.max() < 1e-4
+    assert torch.equal(projection.kinds(), (on.sum(1) >= 2).long())
 
 
 def test_mixtures_and_strangers_are_neither():
     data = digits()
     training = data.subset(5)
     middle = training[1:3].mean(0, keepdim=True)
-    found = project_on_sums(middle, training)
-    torch.testing.assert_close(found.coefficients[0, :2], torch.tensor([0.5, 0.5]).double())
-    assert found.residual.item() < 1e-6 and found.kinds().item() == 2
+    projection = project_on_sums(middle, training)
+    torch.testing.assert_close(projection.coefficients[0, :2], torch.tensor([0.5, 0.5]).double())
+    assert projection.residual.item() < 1e-6 and projection.kinds().item() == 2
     strangers = project_on_sums(data.held_out[:50], training)
     assert strangers.residual.median() > 0.5 and (strangers.kinds() == 2).all()
     assert (strangers.miss >= strangers.residual - 1e-9).all()

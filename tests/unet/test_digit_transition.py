@@ -65,8 +65,8 @@ def test_the_same_training_images_make_two_equal_networks():
     """Of which nothing is left beyond linear if they are the linear denoisers themselves."""
     schedule, noise = make_schedule(), gaussian_noise(40, 8, 0)
     training = {n: images(n, n) for n in (16, 64)}
-    made = {n: (linear_images(t, schedule, noise), t) for n, t in training.items()}
-    same = two_networks(made, made, schedule, noise, seed=0)
+    sets = {n: (linear_images(t, schedule, noise), t) for n, t in training.items()}
+    same = two_networks(sets, sets, schedule, noise, seed=0)
     for n_curve in (same.paired, same.linear, same.own):
         assert all(v == pytest.approx(1, abs=1e-6) for v in n_curve[0])
     assert all(v == pytest.approx(0, abs=1e-12) for v in same.beyond[0])

@@ -23,13 +23,13 @@ def test_tiles_keep_every_image():
 
 def test_the_button_trains_and_shows_what_it_made(monkeypatch):
     box = LiveTraining(sizes=(2, 4), steps=(3, 4)).widget()
-    choices, action, live, told = box.children
+    choices, action, live, message = box.children
     (size, steps, seed), (button, bar) = choices.children, action.children
     shown = [np.array(live.data[0].z)]
     size.value = 4
     for steps.value, seed.value in ((4, 0), (3, 0), (3, 7)):
         button.click()
-        assert bar.value == bar.max == steps.value and not button.disabled and not told.value
+        assert bar.value == bar.max == steps.value and not button.disabled and not message.value
         shown.append(np.array(live.data[0].z))
         assert all((shown[-1] != old).mean() > 0.1 for old in shown[:-1])
     assert "copies" in live.layout.xaxis.title.text
@@ -39,7 +39,7 @@ def test_the_button_trains_and_shows_what_it_made(monkeypatch):
 
 def test_what_goes_wrong_behind_the_button_is_shown(monkeypatch):
     box = LiveTraining(sizes=(4,), steps=(2,)).widget()
-    _, action, live, told = box.children
+    _, action, live, message = box.children
     button = action.children[0]
     before = np.array(live.data[0].z)
 
@@ -49,10 +49,10 @@ def test_what_goes_wrong_behind_the_button_is_shown(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("memnb.explorers.unet_transition.train", fail)
         button.click()
-    assert "MemoryError" in told.value and "no room for &lt;this&gt;" in told.value
+    assert "MemoryError" in message.value and "no room for &lt;this&gt;" in message.value
     assert not button.disabled and (np.array(live.data[0].z) == before).all()
     button.click()
-    assert not told.value and (np.array(live.data[0].z) != before).any()
+    assert not message.value and (np.array(live.data[0].z) != before).any()
 
 
 def test_on_the_website_the_button_is_a_sentence(monkeypatch):

@@ -24,7 +24,7 @@ def drawn(n, side, seed=0):
 @given(st.integers(1, 5), st.integers(2, 5), st.sampled_from([1, 3, 5]), st.floats(0.05, 2))
 def test_it_is_the_posterior_mean_given_a_patch(n, side, patch, sigma):
     known, y = drawn(n, side)[:, 0], drawn(2, side, 1)
-    found = LocalBayesDenoiser(known[:, None], sigma, patch)(y.flatten(1)).reshape(2, side, side)
+    result = LocalBayesDenoiser(known[:, None], sigma, patch)(y.flatten(1)).reshape(2, side, side)
     reach = patch // 2
     for m in range(2):
         for i in range(side):
@@ -34,7 +34,7 @@ def test_it_is_the_posterior_mean_given_a_patch(n, side, patch, sigma):
                 away = [math.exp(-(y[m, 0] - x)[rows, columns].square().sum() / (2 * sigma**2))
                         for x in known]  # fmt: skip
                 mean = sum(w * x[i, j] for w, x in zip(away, known, strict=True)) / sum(away)
-                assert found[m, i, j].item() == pytest.approx(mean.item(), rel=1e-9)
+                assert result[m, i, j].item() == pytest.approx(mean.item(), rel=1e-9)
 
 
 @pytest.mark.parametrize("patch", [15, 17, 99])
@@ -42,8 +42,8 @@ def test_with_patches_as_large_as_the_image_it_is_empirical_bayes(patch):
     known, y = digits().train[:30].double(), drawn(5, 8).flatten(1)
     for sigma in (0.05, 0.5):
         expected = EmpiricalBayesDenoiser(known.flatten(1), sigma)(y)
-        found = LocalBayesDenoiser(known, sigma, patch)(y)
-        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+        result = LocalBayesDenoiser(known, sigma, patch)(y)
+        torch.testing.assert_close(result, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_memory_in_parts_changes_nothing(monkeypatch):

@@ -26,7 +26,7 @@ def networks(steps=STEPS, sizes=(2, 3, 4, 5), seeds=(0,)):
 
 
 @pytest.fixture
-def kept(tmp_path, monkeypatch):
+def results_folder(tmp_path, monkeypatch):
     """Results in a folder of the test; four networks of two steps each as the run ``live``."""
     folder, save, load, where = tmp_path / "kept", results.save, results.load, results.where
     monkeypatch.setattr(results, "save", lambda *a, **k: save(*a, **k, root=folder))
@@ -61,7 +61,7 @@ def files(folder):
     return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir()}
 
 
-def test_a_run_is_written_with_what_is_missing(tmp_path, kept, trained, capsys):
+def test_a_run_is_written_with_what_is_missing(tmp_path, results_folder, trained, capsys):
     assert live(tmp_path, "--max-n", "3") == 0
     arrays, record = stored()
     assert trained == [2, 3] and record["parameters"]["missing"] == ["n4-a-s0", "n5-a-s0"]
@@ -72,7 +72,9 @@ def test_a_run_is_written_with_what_is_missing(tmp_path, kept, trained, capsys):
     assert stored()[1]["parameters"]["missing"] == []
 
 
-def test_partial_collects_what_is_finished_and_trains_nothing(tmp_path, kept, trained, capsys):
+def test_partial_collects_what_is_finished_and_trains_nothing(
+    tmp_path, results_folder, trained, capsys
+):
     assert live(tmp_path, "--partial") == 1
     error = capsys.readouterr().err
     assert error == "memnb.unet: no network of the run is selected, finished or stored\n"
@@ -82,7 +84,7 @@ def test_partial_collects_what_is_finished_and_trains_nothing(tmp_path, kept, tr
     assert stored()[1]["parameters"]["missing"] == ["n4-a-s0", "n5-a-s0"]
 
 
-def test_a_record_says_how_the_networks_differ(tmp_path, kept, monkeypatch):
+def test_a_record_says_how_the_networks_differ(tmp_path, results_folder, monkeypatch):
     monkeypatch.setitem(RUNS, "live", networks(sizes=(3,), seeds=(0, 1)))
     assert live(tmp_path) == 0
     record = stored()[1]
@@ -95,18 +97,18 @@ def test_a_record_says_how_the_networks_differ(tmp_path, kept, monkeypatch):
     assert record["device"] == results.cpu() and record["seconds"] > 0
 
 
-def test_nothing_is_written_where_nothing_has_changed(tmp_path, kept, trained, capsys):
+def test_nothing_is_written_where_nothing_has_changed(tmp_path, results_folder, trained, capsys):
     """Byte for byte and not even touched, whether it is read from results or the folder."""
     assert live(tmp_path) == 0
-    before = files(kept)
+    before = files(results_folder)
     for workdir in ("w", "empty"):
         assert live(tmp_path, workdir=workdir) == 0
-        assert files(kept) == before
+        assert files(results_folder) == before
         assert "4 taken as they were; results unchanged" in capsys.readouterr().out
     assert trained == [2, 3, 4, 5] and not (tmp_path / "empty").exists()
 
 
-def test_training_some_again_keeps_the_rest(tmp_path, kept, trained, monkeypatch):
+def test_training_some_again_keeps_the_rest(tmp_path, results_folder, trained, monkeypatch):
     """Once all that was not selected was lost from the results."""
     monkeypatch.setattr(long_runs, "device_name", lambda device: "some card")
     assert live(tmp_path) == 0
@@ -125,37 +127,37 @@ def test_training_some_again_keeps_the_rest(tmp_path, kept, trained, monkeypatch
     assert record["device"] == "some card; some processor"
 
 
-def test_nothing_is_replaced_before_the_new_network_is_whole(tmp_path, kept, monkeypatch):
+def test_nothing_is_replaced_before_the_new_network_is_whole(tmp_path, results_folder, monkeypatch):
     assert live(tmp_path) == 0
-    before = files(kept), files(tmp_path / "w" / "live")
+    before = files(results_folder), files(tmp_path / "w" / "live")
 
     def fail(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(long_runs, "train", fail)
     assert live(tmp_path, "--again", "--max-n", "3") == 130
-    assert (files(kept), files(tmp_path / "w" / "live")) == before
+    assert (files(results_folder), files(tmp_path / "w" / "live")) == before
 
 
 def test_kept_networks_of_another_configuration_are_not_lost_silently(
-    tmp_path, kept, trained, monkeypatch, capsys
+    tmp_path, results_folder, trained, monkeypatch, capsys
 ):
     assert live(tmp_path) == 0
-    before = files(kept)
+    before = files(results_folder)
     monkeypatch.setitem(RUNS, "live", networks(steps=3))
     capsys.readouterr()
     assert live(tmp_path, "--max-n", "2") == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "keep n3-a-s0, n4-a-s0, n5-a-s0 with another configuration" in error
-    assert files(kept) == before and trained == [2, 3, 4, 5]
+    assert files(results_folder) == before and trained == [2, 3, 4, 5]
     assert live(tmp_path) == 0 and trained == [2, 3, 4, 5] * 2  # none taken for one of three steps
     arrays, record = stored()
     assert record["parameters"]["training"]["steps"] == 3
     assert all(len(arrays[f"n{n}-a-s0-loss"]) == 3 for n in (2, 3, 4, 5))
 
 
-def test_processes_give_what_one_process_gives(tmp_path, kept):
+def test_processes_give_what_one_process_gives(tmp_path, results_folder):
     assert live(tmp_path) == 0
     one, record = stored()
     assert live(tmp_path, "--again", "--jobs", "2", workdir="two") == 0
@@ -165,7 +167,9 @@ def test_processes_give_what_one_process_gives(tmp_path, kept):
 
 
 @pytest.mark.parametrize("content", [b"", b"no network at all", "half", "foreign", "tensor"])
-def test_a_damaged_file_of_a_network_is_one_line(tmp_path, kept, trained, content, capsys):
+def test_a_damaged_file_of_a_network_is_one_line(
+    tmp_path, results_folder, trained, content, capsys
+):
     """A finished network that is cut off or foreign; a checkpoint likewise."""
     network = networks()[1]
     long_runs.train_network("live", network, tmp_path / "w")
@@ -183,25 +187,27 @@ def test_a_damaged_file_of_a_network_is_one_line(tmp_path, kept, trained, conten
     error = capsys.readouterr().err
     assert error.startswith("memnb.unet: ") and error.count("\n") == 1
     assert "n3-a-s0.pt is not a finished network, or is cut off; remove it" in error
-    assert path.read_bytes() == damaged and trained == [3] and not kept.exists()
+    assert path.read_bytes() == damaged and trained == [3] and not results_folder.exists()
     # As a checkpoint
     path.unlink()
     path.with_suffix(".checkpoint").write_bytes(damaged)
     assert live(tmp_path, "--max-n", "3") == 1
     *_, error = capsys.readouterr().err.strip().splitlines()
     assert "n3-a-s0.checkpoint is not a checkpoint of a training, or is cut off" in error
-    assert not kept.exists()
+    assert not results_folder.exists()
 
 
-def test_damaged_results_are_one_line(tmp_path, kept, trained, capsys):
+def test_damaged_results_are_one_line(tmp_path, results_folder, trained, capsys):
     assert live(tmp_path) == 0
-    (kept / "live.npz").write_bytes(b"garbage")
+    (results_folder / "live.npz").write_bytes(b"garbage")
     assert live(tmp_path) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("memnb.unet: live.npz of result") and trained == [2, 3, 4, 5]
 
 
-def test_the_metric_measures_what_is_kept_and_only_then_writes(tmp_path, kept, monkeypatch, capsys):
+def test_the_metric_measures_what_is_kept_and_only_then_writes(
+    tmp_path, results_folder, monkeypatch, capsys
+):
     assert long_runs.main(["metric"]) == 1
     assert "no run that is measured has results" in capsys.readouterr().err
     two = RUNS["protocol"][:2]
@@ -214,9 +220,9 @@ def test_the_metric_measures_what_is_kept_and_only_then_writes(tmp_path, kept, m
     assert set(rows) == {f"protocol-{network.key}" for network in two}
     assert all(row.shape == (3, 3, 4) and row[0, 0, 0] == 0 for row in rows.values())  # copies
     assert (record["parameters"]["n_simulations"], record["parameters"]["n_pool"]) == (60, 10_000)
-    before = files(kept)
+    before = files(results_folder)
     assert long_runs.main(["metric"]) == 0
-    assert files(kept) == before and "2 taken as they were; results unchanged" in (
+    assert files(results_folder) == before and "2 taken as they were; results unchanged" in (
         capsys.readouterr().out
     )
     # Other images are measured anew, and only they; in two processes the rows are the same

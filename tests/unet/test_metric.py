@@ -28,5 +28,5 @@ def test_kept_metric_is_that_of_the_kept_images():
     network = OnSynthetic(10, "cosine", 1, PROTOCOL)
     images = readback.load("protocol")[f"{network.key}-images"].float()
     again = metric.rows(network, images, metric.originals(8))
-    kept = readback.load("metric")[f"protocol-{network.key}"]
-    torch.testing.assert_close(again, kept, rtol=1e-6, atol=1e-6)
+    stored = readback.load("metric")[f"protocol-{network.key}"]
+    torch.testing.assert_close(again, stored, rtol=1e-6, atol=1e-6)

@@ -21,8 +21,8 @@ def test_what_is_kept_is_whole(run):
     arrays, record = results.load(f"06-unet-transition/{run}")
     assert record["command"] == f"python -m memnb.unet {run}"
     if run == "metric":
-        kept = {r: results.load(f"06-unet-transition/{r}")[0] for r in MEASURED}
-        images = {f"{r}-{k}" for r, a in kept.items() for k in a if k.endswith("-images")}
+        stored = {r: results.load(f"06-unet-transition/{r}")[0] for r in MEASURED}
+        images = {f"{r}-{k}" for r, a in stored.items() for k in a if k.endswith("-images")}
         assert {f"{key}-images" for key in arrays} == images
         for rows in arrays.values():
             assert rows.shape == (len(GENERATORS), len(RULES), 4)
@@ -84,14 +84,14 @@ def test_seeds_of_the_noise_are_parts_of_all_images():
 
 
 def test_curves_against_n():
-    found = readback.transition("protocol", "paper", next(iter(RULES)))
-    assert found["n"] == [10, 30, 100, 300, 1000] and found["seeds"] == [5] * 5
+    summary = readback.transition("protocol", "paper", next(iter(RULES)))
+    assert summary["n"] == [10, 30, 100, 300, 1000] and summary["seeds"] == [5] * 5
     for name in ("p", "e_og", "e_tg", "delta"):
-        mean, error = found[name]
-        each = found["each"][name]
+        mean, error = summary[name]
+        each = summary["each"][name]
         torch.testing.assert_close(each.mean(0), mean)
         torch.testing.assert_close(each.std(0) / 5**0.5, error)
-    scaled = readback.scaled(found["e_og"])
+    scaled = readback.scaled(summary["e_og"])
     assert scaled[0][0] == 1
     half = readback.half_point([1, 10, 100, 1000], torch.tensor([4.0, 4.0, 0.0, 0.0]))
     assert half == pytest.approx(10**1.5)
@@ -102,8 +102,8 @@ def test_curves_against_n():
 def test_the_spread_of_pixels_is_that_of_what_was_made():
     rows = readback.pixel_spread("protocol", "cosine")
     assert [n for n, *_ in rows] == [10, 30, 100, 300, 1000]
-    kept = readback.load("protocol")
-    x = torch.stack([kept[f"n30-cosine-s{seed}-images"].double() for seed in range(5)])
+    stored = readback.load("protocol")
+    x = torch.stack([stored[f"n30-cosine-s{seed}-images"].double() for seed in range(5)])
     n, std, outside = rows[1]
     assert n == 30 and std == pytest.approx(x.std().item())
     assert outside == pytest.approx((x - x.clamp(0, 1) != 0).double().mean().item())
@@ -162,7 +162,7 @@ def test_seeds_are_paired_by_number(monkeypatch):
         for job in jobs
     }
     monkeypatch.setattr(readback, "load", lambda name: table)
-    found = readback.transition("rate", "x", next(iter(RULES)))
-    assert found["n"] == [10, 30] and found["seeds"] == [2, 2]
-    assert found["each"]["e_og"].tolist() == [[10.0, 30.0]]
-    assert found["e_og"][0].tolist() == [11.0, 30.5]
+    summary = readback.transition("rate", "x", next(iter(RULES)))
+    assert summary["n"] == [10, 30] and summary["seeds"] == [2, 2]
+    assert summary["each"]["e_og"].tolist() == [[10.0, 30.0]]
+    assert summary["e_og"][0].tolist() == [11.0, 30.5]

@@ -86,8 +86,8 @@ def test_what_a_perfect_network_generates_spreads_as_theory_says():
     assert right == pytest.approx(0.170, abs=5e-4)
     for seed in range(4):
         network = OnSynthetic(10, "paper", seed, PROTOCOL)
-        made = network.generate(Perfect(8, schedule), network.config())["images"]
-        halves = made.double().split(50)
+        generated = network.generate(Perfect(8, schedule), network.config())["images"]
+        halves = generated.double().split(50)
         assert len(halves) == 2
         for half in halves:
             assert abs(half.std() / right - 1) < 4 / (2 * half.numel()) ** 0.5
@@ -100,12 +100,12 @@ def test_the_protocol_with_the_authors_choices():
     known = network.images()
     assert len(known) == 90 and torch.equal(known, plain.images()[:90])
     schedule = make_schedule("paper", 10)
-    made = network.generate(Perfect(8, schedule), config)["images"].float()
+    generated = network.generate(Perfect(8, schedule), config)["images"].float()
     # x_5 of a perfect network, clamped
-    assert made.min() == 0 and made.max() == 1
+    assert generated.min() == 0 and generated.max() == 1
     start = gaussian_noise(100, 8, network.seed)
     half = sample(Perfect(8, schedule), schedule, start, "ddpm", seed=1, clip=False, until=5)
-    torch.testing.assert_close(made, ((half + 1) / 2).clamp(0, 1), rtol=0, atol=1e-3)
+    torch.testing.assert_close(generated, ((half + 1) / 2).clamp(0, 1), rtol=0, atol=1e-3)
 
 
 def test_the_protocol_is_the_papers():

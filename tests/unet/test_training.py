@@ -134,16 +134,16 @@ def test_cuda_trains_and_samples_as_the_cpu_does(images, precision, tmp_path):
     here, losses = train(images, config, progress=False)
     path = tmp_path / "c"
     on_card = replace(config, device="cuda:0", precision=precision)
-    there, other = train(images, on_card, checkpoint=path, progress=False)
+    on_device, other = train(images, on_card, checkpoint=path, progress=False)
     near = {"rtol": 1e-3, "atol": 1e-3} if precision == "float32" else {"rtol": 0.1, "atol": 0.02}
     torch.testing.assert_close(other, losses, **near)
     noise = gaussian_noise(4, 8, 1)
     for method, named in (("ddim", {}), ("ddpm", {"seed": 1})):
         a = sample(here, make_schedule(), noise, method, **named)
-        b = sample(there, make_schedule(), noise.cuda(), method, **named)
+        b = sample(on_device, make_schedule(), noise.cuda(), method, **named)
         assert b.is_cuda and (a - b.cpu()).abs().mean() < (0.01 if precision == "float32" else 0.1)
     again, _ = train(images, on_card, checkpoint=path, progress=False)  # a checkpoint of the card
-    assert torch.equal(weights(again), weights(there))
+    assert torch.equal(weights(again), weights(on_device))
 
 
 def test_epochs_visit_every_image_once(images):

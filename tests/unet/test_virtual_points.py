@@ -46,16 +46,16 @@ def test_points_are_what_their_kind_says(kind, k, count, seed):
     known = simplex_images(kind, k)
     for points, terms in (("training", 1), ("pairs", 2), ("triples", 3)):
         x = points_of(known, points, count)
-        found = project_on_sums(x, known)
-        assert found.miss.max() < 1e-6 and (found.subset.sum(1) == terms).all()
+        projection = project_on_sums(x, known)
+        assert projection.miss.max() < 1e-6 and (projection.subset.sum(1) == terms).all()
         n_sums = len(list(itertools.combinations(range(k), terms)))
-        assert len(found.subset.unique(dim=0)) == min(count, n_sums)
+        assert len(projection.subset.unique(dim=0)) == min(count, n_sums)
     x = points_of(known, "random", count, seed)
     assert 0 <= x.min() and x.max() <= 1
-    found = project_on_sums(x, known)
-    assert (found.coefficients > -1e-6).all() and found.residual.max() < 1e-6
+    projection = project_on_sums(x, known)
+    assert (projection.coefficients > -1e-6).all() and projection.residual.max() < 1e-6
     norm = torch.full((count,), 2**0.5, dtype=torch.float64)
-    torch.testing.assert_close(found.coefficients.norm(dim=1), norm, rtol=0, atol=1e-5)
+    torch.testing.assert_close(projection.coefficients.norm(dim=1), norm, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -68,8 +68,8 @@ def test_what_is_known_of_two_denoisers_is_found(kind):
     bayes = as_network(lambda sigma: EmpiricalBayesDenoiser(points, sigma), schedule)
     for name, terms in (("pairs", 2), ("triples", 3)):
         start = points_of(known, name, 15)
-        kept = project_on_sums(denoise_from(ramp, schedule, start, 10), known)
-        assert (kept.miss < 0.1).all() and (kept.subset.sum(1) == terms).all()
+        projection = project_on_sums(denoise_from(ramp, schedule, start, 10), known)
+        assert (projection.miss < 0.1).all() and (projection.subset.sum(1) == terms).all()
         gone = project_on_sums(denoise_from(bayes, schedule, start, 10), known)
         assert (gone.miss < 0.01).all() and (gone.subset.sum(1) <= 1).all()
     x = (sample(bayes, schedule, gaussian_noise(40, 8, 1), n_steps=25) + 1) / 2
