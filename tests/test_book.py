@@ -16,9 +16,10 @@ import pytest
 from support import ROOT, notebook
 
 from memnb import parameters
+from memnb.book.api import api_pages, package_map
 from memnb.book.check import check
 from memnb.book.layout import Layout
-from memnb.book.pages import api_page, claims_page, package_map, times_page
+from memnb.book.pages import claims_page, times_page
 
 
 def snapshot(folder):
@@ -209,36 +210,38 @@ def test_generated_pages():
     assert "| 2.2 | 1 | paper | now |" in times_page({"01-a": times}, executed)
 
 
-def test_api_page_follows_the_map_of_the_package():
+def test_api_pages_follow_the_map_of_the_package():
     import memnb
 
     names = [name for name, _, _ in package_map()]
     public = {m.name for m in pkgutil.iter_modules(memnb.__path__) if m.name != "__main__"}
     assert set(names) == public == set(memnb._PACKAGES), "the map is not the package"
-    api = api_page()
-    heads = [line for line in api.splitlines() if line.startswith("## ")]
-    assert heads[-1] == (
-        "## explorers: one module of explorers (sliders) for each chapter (all chapters)"
+    pages = api_pages()
+    packages = {m.name for m in pkgutil.iter_modules(memnb.__path__) if m.ispkg} - {"book"}
+    own = [f"api-{name}" for name in names if name in packages]
+    assert list(pages) == ["api", "api-shared", *own]
+    toc = (ROOT / "_toc.yml").read_text()
+    assert re.findall(r"file: book/(api\S*)", toc) == list(pages)
+    assert re.findall(r"\]\((api-\w+)\.md\)", pages["api"]) == list(pages)[1:]
+    assert pages["api-explorers"].startswith(
+        "# memnb.explorers: one module of explorers (sliders) for each chapter (all chapters)\n"
     )
-    assert [head[3:].split(":")[0] for head in heads] == [n for n in names if n != "book"]
     # Every name is documented where it is defined; what is re-exported not a second time.
-    sections = dict(re.findall(r"automodule:: (\S+)\n(.*?)```", api, re.DOTALL))
+    sections = {
+        module: (page, options)
+        for page, text in pages.items()
+        for module, options in re.findall(r"automodule:: (\S+)\n(.*?)```", text, re.DOTALL)
+    }
+    assert all(
+        page == ("api" if name == "memnb" else "api-" + name.split(".")[1])
+        or (page == "api-shared" and name.split(".")[1] not in packages)
+        for name, (page, _) in sections.items()
+    )
     for name in memnb.__all__:
         home = getattr(getattr(memnb, name), "__module__", "memnb.minnorm.endpoints")
-        assert not re.search(rf"exclude-members:.*\b{name}\b", sections[home]), name
-    assert "exclude-members: Axis, Explorer\n" in sections["memnb.explorers"]
-    assert "Diverged" in re.search("exclude-members: (.*)", sections["memnb.shallow"])[1]
-
-
-def test_api_page_is_rendered_without_a_warning(book):
-    toc = book.root / "_toc.yml"
-    toc.write_text("format: jb-book\nroot: book/intro\nchapters:\n  - file: book/api\n")
-    for path in (book.root / "notebooks").iterdir():
-        path.unlink()
-    done = book.cli("build")
-    assert done.returncode == 0, done.stderr
-    text = (book.site / "book" / "api.html").read_text()
-    assert "memnb.minnorm.flows.score_flow" in text and "memnb.linear.LinearModel" not in text
+        assert not re.search(rf"exclude-members:.*\b{name}\b", sections[home][1]), name
+    assert "exclude-members: Axis, Explorer\n" in sections["memnb.explorers"][1]
+    assert "Diverged" in re.search("exclude-members: (.*)", sections["memnb.shallow"][1])[1]
 
 
 OTHER = {

@@ -1,18 +1,13 @@
-"""The book: pages that the build writes, which are claims, execution times and API."""
+"""The book: pages that the build writes from executed chapters, claims and execution times."""
 
-import importlib
 import json
-import pkgutil
-import re
-import types
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import memnb
 from memnb.claims import MIME, VERDICTS, Claim
 
-__all__ = ["api_page", "claims_of", "claims_page", "package_map", "times_page"]
+__all__ = ["claims_of", "claims_page", "times_page"]
 
 
 def claims_of(notebook: dict[str, Any]) -> list[Claim]:
@@ -121,60 +116,6 @@ def times_page(records: dict[str, dict[str, Any]], notebooks: dict[str, dict[str
         versions = ", ".join(f"{k} {v}" for k, v in first["versions"].items())
         lines += ["", f"Python {first['python']}, {versions}."]
     return "\n".join([*lines, ""])
-
-
-def package_map() -> list[tuple[str, str, str]]:
-    """The map of the package, as the docstring of :mod:`memnb` draws it.
-
-    Returns
-    -------
-    list of tuple
-        Package or module, what it holds, and the chapters that it serves, in order.
-    """
-    lines = memnb.__doc__.splitlines()
-    edges = [number for number, line in enumerate(lines) if line.startswith("===")]
-    columns = [match.span() for match in re.finditer("=+", lines[edges[0]])]
-    rows = lines[edges[1] + 1 : edges[2]]
-    return [tuple(row[a:b].strip().strip("`") for a, b in columns) for row in rows]
-
-
-def _home(value: object) -> str | None:
-    """The module that defines a function, a class or itself; None for a constant."""
-    if isinstance(value, types.ModuleType):
-        return value.__name__
-    return getattr(value, "__module__", None)
-
-
-def api_page() -> str:
-    """Markdown of the API page, in the order of the map and grouped by it.
-
-    Every public name of every public module is documented from its docstring, where it is defined.
-
-    Returns
-    -------
-    str
-    """
-    modules = [m.name for m in pkgutil.walk_packages(memnb.__path__, "memnb.")]
-    lines = ["# API", "", "```{eval-rst}", ".. automodule:: memnb", "```", ""]
-    for package, holds, chapters in package_map():
-        if package == "book":  # commands
-            continue
-        serves = {"all": "all chapters"}.get(
-            chapters, f"chapter{'s' if ' ' in chapters else ''} {chapters}"
-        )
-        lines += [f"## {package}: {holds} ({serves})", ""]
-        home = f"memnb.{package}"
-        for name in (m for m in modules if m == home or m.startswith(f"{home}.")):
-            module = importlib.import_module(name)
-            if name.endswith(".__main__") or not getattr(module, "__all__", []):
-                continue
-            elsewhere = [n for n in module.__all__ if _home(getattr(module, n)) not in (None, name)]
-            options = ["   :members:", "   :special-members: __call__"]
-            if elsewhere:
-                options.append(f"   :exclude-members: {', '.join(elsewhere)}")
-            lines += [f"### {name}", "", "```{eval-rst}", f".. automodule:: {name}", *options]
-            lines += ["```", ""]
-    return "\n".join(lines)
 
 
 def load(path: Path) -> Any:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from memnb.book import pages
+from memnb.book import api, pages
 from memnb.book.execute import ended, execute
 from memnb.book.layout import Layout
 from memnb.processes import tied
@@ -77,11 +77,13 @@ def _stage(layout: Layout, stage: Path, chapters: list[str]) -> None:
     generated = {
         "claims": lambda: pages.claims_page(notebooks),
         "execution-times": lambda: pages.times_page(records, notebooks),
-        "api": pages.api_page,
     }
     for name, write in generated.items():
         if f"book/{name}" in toc:
             (stage / "book" / f"{name}.md").write_text(write())
+    if "book/api" in toc:
+        for name, text in api.api_pages().items():
+            (stage / "book" / f"{name}.md").write_text(text)
 
 
 def _site_fingerprint(layout: Layout, chapters: list[str]) -> str:

@@ -6,6 +6,7 @@ import statistics
 import pytest
 from support import ROOT
 
+from memnb.book.api import api_pages
 from memnb.book.layout import Layout
 
 ARTIFACTS = ROOT / "_build" / "screenshots"
@@ -13,7 +14,7 @@ PAGES = [
     *(f"notebooks/{chapter}" for chapter in Layout(ROOT).chapters()),
     *(
         f"book/{name}"
-        for name in ("intro", "claims", "notation", "api", "execution-times", "bibliography")
+        for name in ("intro", "claims", "notation", *api_pages(), "execution-times", "bibliography")
     ),
 ]
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
@@ -99,6 +100,16 @@ class Visit:
 
     def __exit__(self, *_):
         self.context.close()
+
+
+def test_public_names_are_documented_once_on_the_page_of_their_package(site_url):
+    folder = Layout(ROOT).site / "book"
+    pages = {name: (folder / f"{name}.html").read_text() for name in api_pages()}
+    for name in ("minnorm.flows.score_flow", "linear.model.LinearModel", "claims.Claim"):
+        package = name.split(".")[0].replace("claims", "shared")
+        at = [page for page, text in pages.items() if f'id="memnb.{name}"' in text]
+        assert at == [f"api-{package}"]
+        assert f'href="api-{package}.html"' in pages["api"]
 
 
 @pytest.mark.parametrize("page", PAGES)
