@@ -1,6 +1,6 @@
 """memnb: see and test when a diffusion model memorizes and when it generalizes.
 
-Three theories stand side by side on one shared floor, and what a reader sees and touches stands on
+The theories of the papers stand on one shared floor, and what a reader sees and touches stands on
 top of them:
 
 ============== =============================================================== ==========
@@ -8,30 +8,35 @@ package        holds                                                           c
 ============== =============================================================== ==========
 ``validation`` checks of arguments, one clear error each                       all
 ``checkout``   the folder in which notebooks and results are                   all
-``parameters`` parameters of the chapters: defaults, ranges, checks            all
+``parameters`` parameters of the chapters (``-p``): defaults, ranges, checks   all
 ``processes``  processes that end when told to, and with their parent          all
-``commands``   the commands of the long runs: one set of options, one end      all
 ``streams``    independent random numbers for every purpose, from one seed     all
 ``stats``      errors of fractions and means, crossings, when onsets align     all
 ``results``    committed results of long runs and their provenance             all
 ``claims``     what a paper states, what was measured, the verdict             all
+``commands``   the commands of the long runs: options, the loop, one end       all
 ``minnorm``    training sets, minimum-norm denoisers, exact flows, endpoints   1 to 3
 ``shallow``    shallow networks that are trained, and their flows              4
 ``linear``     the linear diffusion model, which can be solved                 5
 ``unet``       images, diffusion, U-Nets, copies, the metric of densities      6
 ``auditing``   an audit: does a generator copy its training data?              7
-``figures``    one module of figures for each chapter, and their common style  all
-``explorers``  one module of explorers (sliders) for each chapter              all
+``figures``    one module for each chapter; ``style`` (palette), ``curves``    all
+``explorers``  one module for each chapter: sliders, their values and ranges   all
 ``book``       executes, builds and checks the book                            none
 ============== =============================================================== ==========
 
 A package imports only from those above it, and the theories not from one another, but for
 ``shallow`` and ``unet``, which build on ``minnorm``, and for ``auditing``, which is calibrated on
-models of the theories. In each theory with long runs ``runs`` says what is computed, ``__main__``
-computes it (``python -m memnb.unet --help``), and ``readback`` reads what was kept.
+models of the theories. Where there are long runs, ``runs`` says what each of them computes, unit
+by unit, ``__main__`` is the command that computes and keeps them (``python -m memnb.unet --help``),
+with :func:`memnb.commands.each` as the one loop over units, and ``readback`` reads what was kept.
+``python -m memnb`` itself runs, builds and checks the book.
 
-The names below are the public names of ``minnorm``, and ``audit``; they can be had as
-``memnb.score_flow`` and so on. The other packages are used by name, as in ``from memnb import
+A plain curve of a chapter is drawn by ``figures.curves`` with the titles that the notebook gives;
+every figure is found in its chapter by its number, as ``number="5.3"``.
+
+The names below are those of ``minnorm`` that a reader needs most, and ``audit``; they can be had as
+``memnb.score_flow`` and so on. Everything else is used by package, as in ``from memnb import
 linear``. Nothing is imported before it is used.
 """
 

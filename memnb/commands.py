@@ -1,23 +1,26 @@
 """All chapters: the commands of the long runs, ``python -m memnb.<theory> RUN``.
 
-They take the same options and end in the same ways. What is finished of a run lies in the working
-folder, so that the same command goes on where a stopped one was.
+They take the same options and end in the same ways. A run consists of independent units (a network,
+a number of points, a repetition); :func:`each` is the one loop over them. What is finished of a run
+lies in the working folder, so that the same command goes on where a stopped one was.
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from joblib import Parallel, delayed
+from tqdm.auto import tqdm
 
 from memnb.processes import Terminated, terminable
 from memnb.results import ResultsCorrupt, cpu, replacing
 from memnb.validation import check_device
 
-__all__ = ["at_least", "conclude", "device_name", "finished", "run_parser"]
+__all__ = ["at_least", "conclude", "device_name", "each", "finished", "run_parser"]
 
 
 def at_least(low: int) -> Callable[[str], int]:
@@ -84,6 +87,49 @@ def run_parser(
 def device_name(device: str) -> str:
     """The kind of a device, for the record of a run."""
     return cpu() if device == "cpu" else torch.cuda.get_device_name(torch.device(device))
+
+
+def each(
+    do: Callable,
+    calls: Sequence[tuple],
+    jobs: int | None,
+    title: str,
+    unit: str,
+    progress: bool = True,
+) -> list[Any]:
+    """Do the units of a run, which do not depend on each other.
+
+    Parameters
+    ----------
+    do : callable
+        Does one unit.
+    calls : sequence of tuple
+        Its arguments, for each unit.
+    jobs : int or None
+        Number of processes; with 1 or a single unit all is done in this one. None leaves it to
+        ``joblib.parallel_config``, as for the workers of a cluster.
+    title, unit : str
+        What the progress bar says.
+    progress : bool
+        Show it.
+
+    Returns
+    -------
+    list
+        What ``do`` returns, in the order of ``calls``.
+    """
+    if jobs == 1 or len(calls) < 2:
+        values = (do(*call) for call in calls)
+    else:
+        workers = Parallel(jobs, return_as="generator", batch_size=1)
+        values = workers(delayed(do)(*call) for call in calls)
+    returned = []
+    # A block, so that after a failure the bar is closed before the failure is told
+    with tqdm(total=len(calls), desc=title, unit=unit, disable=not (progress and calls)) as bar:
+        for value in values:
+            returned.append(value)
+            bar.update()
+    return returned
 
 
 def finished(path: Path, what: str, compute: Callable[[], Any]) -> tuple[Any, float]:

@@ -6,13 +6,11 @@ few new points over and over. Copies and others are looked at once, and every mi
 together from their features.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
 
 from memnb.validation import check_choice, check_integer, check_real
 
@@ -26,12 +24,9 @@ __all__ = [
     "OTHERS",
     "SHARES",
     "Mixtures",
-    "detection",
-    "detection_row",
     "measured_shares",
     "measured_values",
     "null_bands",
-    "smallest_found",
 ]
 
 SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
@@ -185,102 +180,3 @@ def null_bands(known: Mixtures) -> dict[str, tuple[float, float]]:
         error = m.null_error if name in ("nearer", "cells") else np.hypot(m.error, m.null_error)
         bands[name] = (m.null - 2 * float(error), m.null + 2 * float(error))
     return bands
-
-
-def smallest_found(
-    p: torch.Tensor, shares: Sequence[float], level: float = 0.05, power: float = 0.9
-) -> tuple[float, float]:
-    """The smallest share that a measure finds, and how often it finds copies where there are none.
-
-    Parameters
-    ----------
-    p : Tensor, shape (repeats, shares)
-        p-values; the first share is 0.
-    shares : sequence of float
-    level, power : float
-        A share is found if p is below ``level`` in at least ``power`` of the repeats, for it and
-        all larger ones.
-
-    Returns
-    -------
-    share, false_alarms : float
-        nan if no share is found.
-
-    Examples
-    --------
-    >>> p = torch.tensor([[0.5, 0.04, 0.001], [0.3, 0.2, 0.01]])
-    >>> smallest_found(p, (0, 0.1, 0.5))
-    (0.5, 0.0)
-    """
-    rate = (p < level).double().mean(dim=0)
-    smallest = float("nan")
-    for k in range(len(shares) - 1, 0, -1):
-        if rate[k] < power:
-            break
-        smallest = float(shares[k])
-    return smallest, float(rate[0])
-
-
-def detection(
-    arrays: Mapping[str, torch.Tensor],
-    n: int,
-    dim: int,
-    blur: int,
-    shares: Sequence[float],
-    measure: int,
-) -> tuple[float, float]:
-    """:func:`smallest_found` for one row of the kept run ``detection``.
-
-    Parameters
-    ----------
-    arrays : mapping
-        What :func:`memnb.results.load` returned.
-    n, dim, blur, measure : int
-        Which one; blur and measure by their place in the run.
-    shares : sequence of float
-        Those of the run.
-
-    Returns
-    -------
-    share, false_alarms : float
-        (nan, nan) where the measure was not computed.
-    """
-    p = arrays[f"p_{n}_{dim}"][:, blur, :, measure]
-    if (p > 1).any():
-        return float("nan"), float("nan")
-    return smallest_found(p, shares)
-
-
-def detection_row(
-    arrays: Mapping[str, torch.Tensor],
-    n: int,
-    dim: int,
-    blur: int,
-    shares: Sequence[float],
-    measures: int,
-    *,
-    alarms: bool = True,
-) -> list[str]:
-    """:func:`detection` of the first measures as the cells of a table, in percent.
-
-    Parameters
-    ----------
-    arrays, n, dim, blur, shares
-        See :func:`detection`.
-    measures : int
-        How many.
-    alarms : bool
-        Add the false alarms in brackets.
-
-    Returns
-    -------
-    list of str
-        As in ``"7% (0%)"``; "none" where no share is found, "–" where nothing was computed.
-    """
-    row = []
-    for k in range(measures):
-        smallest, alarm = detection(arrays, n, dim, blur, shares, k)
-        text = "none" if math.isnan(smallest) else f"{100 * smallest:g}%"
-        text += f" ({alarm:.0%})" if alarms else ""
-        row.append("–" if math.isnan(alarm) else text)
-    return row

@@ -11,10 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
-from tqdm.auto import tqdm
 
-from memnb.commands import finished
+from memnb.commands import each, finished
 from memnb.streams import numpy_stream
 
 from .densities import MAX_DIM, density_criterion
@@ -159,16 +157,13 @@ class Detection:
         """
         workdir.mkdir(parents=True, exist_ok=True)
         units = self.units()
-        parts = Parallel(jobs, return_as="generator")(
-            delayed(self._finished)(unit, workdir, device) for unit in units
-        )
-        rows, seconds = {}, 0.0
-        for (n, dim, _), (values, took) in zip(
-            units, tqdm(parts, total=len(units), disable=not progress, unit="repeat"), strict=True
-        ):
+        calls = [(unit, workdir, device) for unit in units]
+        parts = each(self._finished, calls, jobs, "detection", "repetition", progress)
+        rows = {}
+        for (n, dim, _), (values, _) in zip(units, parts, strict=True):
             rows.setdefault(f"p_{n}_{dim}", []).append(values)
-            seconds += took
-        return {name: torch.stack(some) for name, some in rows.items()}, seconds
+        arrays = {name: torch.stack(some) for name, some in rows.items()}
+        return arrays, sum(took for _, took in parts)
 
 
 RUNS = {"detection": Detection()}

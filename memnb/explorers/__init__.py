@@ -1,4 +1,4 @@
-"""Chapters 1 to 6: explorers; ``ALL`` maps each name to a factory with the book's defaults."""
+"""Chapters 1 to 7: explorers; ``ALL`` maps each name to a factory with the book's defaults."""
 
 from memnb.explorers import (
     auditing,

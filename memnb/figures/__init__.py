@@ -1,4 +1,4 @@
-"""Chapters 1 to 6: plotly figures, pure functions from tensors to ``plotly.graph_objects.Figure``.
+"""Chapters 1 to 7: plotly figures, pure functions from tensors to ``plotly.graph_objects.Figure``.
 
 One module for each chapter, and what they share: :mod:`memnb.figures.style` holds the look,
 :mod:`memnb.figures.curves` named curves, :mod:`memnb.figures.classes` endpoint classes,

@@ -9,8 +9,7 @@ Dask cluster:
 
 .. code-block:: python
 
-    import joblib
-    from dask.distributed import Client, LocalCluster
+        from dask.distributed import Client, LocalCluster
 
     with LocalCluster(n_workers=2, threads_per_worker=1) as cluster, Client(cluster):
         with joblib.parallel_config(backend="dask"):
@@ -22,10 +21,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-import joblib
 import torch
-from tqdm.auto import tqdm
 
+from memnb.commands import each
 from memnb.stats import fraction_error, mean_error
 from memnb.validation import check_device, check_integer
 
@@ -284,11 +282,9 @@ def sweep(
     pairs = [_pairs(s, seed) if s.originals == "fixed" else None for s in settings]
     blocks = [_blocks(setting, n_simulations) for setting in settings]
     tasks = [
-        joblib.delayed(_block)(setting, seed, *block, known, device)
+        (setting, seed, *block, known, device)
         for setting, known, parts in zip(settings, pairs, blocks, strict=True)
         for block in parts
     ]
-    running = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
-    bar = tqdm(running, total=len(tasks), desc="simulations", unit="block", disable=not progress)
-    done = iter(list(bar))
+    done = iter(each(_block, tasks, n_jobs, "simulations", "block", progress))
     return [_joined([next(done) for _ in parts]) for parts in blocks]

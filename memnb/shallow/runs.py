@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from memnb.commands import each
 from memnb.minnorm.data import gaussian_starts, orthogonal_set
 from memnb.minnorm.stability import subsets, sum_drift
 from memnb.validation import check_choice
@@ -25,7 +26,7 @@ from .flows import LOW, endpoints, noise_levels
 from .methods import METHODS, AugmentedLagrangian, Method, WeightDecay
 from .networks import NetworkBatch, rounded, weights
 from .samples import NoisySamples, draw_samples
-from .studies import Decay, Sweep, each
+from .studies import Decay, Sweep
 from .train import FitResult, Training, fit
 
 __all__ = ["CHAPTER", "RUNS", "Decay", "Flows", "Stability", "Sweep", "flow_run"]
@@ -220,7 +221,8 @@ class Flows:
     def run(self, workdir: Path, device: str = "cpu", jobs: int = 1) -> dict[str, torch.Tensor]:
         """Train, move the starts, and return the arrays to keep; one job for each N."""
         arrays = {"sigma": self.levels()}
-        for part in each(lambda N: self.one(N, workdir, device, jobs == 1), self.counts, jobs):
+        calls = [(N, workdir, device, jobs == 1) for N in self.counts]
+        for part in each(self.one, calls, jobs, "flows", "N"):
             arrays |= part
         return arrays
 

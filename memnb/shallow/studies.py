@@ -3,13 +3,12 @@ r"""Chapter 4: two runs on what decides a trained network: samples of a point, a
 They belong to :mod:`memnb.shallow.runs`, which lists all runs.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from joblib import Parallel, delayed
 
+from memnb.commands import each
 from memnb.minnorm.data import gaussian_starts, orthogonal_set
 from memnb.minnorm.denoisers import ReLUNetwork
 from memnb.minnorm.endpoints import classify
@@ -20,12 +19,7 @@ from .methods import WeightDecay
 from .samples import draw_samples, sample_ramps
 from .train import FitResult, Training, fit
 
-__all__ = ["Decay", "Sweep", "each"]
-
-
-def each(function: Callable, units: Iterable, jobs: int) -> list:
-    """Values of a function of independent units, in ``jobs`` processes."""
-    return Parallel(n_jobs=jobs)(delayed(function)(unit) for unit in units)
+__all__ = ["Decay", "Sweep"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +77,8 @@ class Sweep:
 
     def run(self, workdir: Path, device: str = "cpu", jobs: int = 1) -> dict[str, torch.Tensor]:
         """Arrays of all M, the first axis; one job for each M."""
-        return _stacked(each(lambda M: self.one(M, workdir, device, jobs == 1), self.counts, jobs))
+        calls = [(M, workdir, device, jobs == 1) for M in self.counts]
+        return _stacked(each(self.one, calls, jobs, "sweep", "M"))
 
 
 @dataclass(frozen=True)
@@ -174,7 +169,8 @@ class Decay:
 
     def run(self, workdir: Path, device: str = "cpu", jobs: int = 1) -> dict[str, torch.Tensor]:
         """Arrays of shape (strengths, levels), and (strengths, levels, 2); one job a strength."""
-        return _stacked(each(lambda x: self.one(x, workdir, device, jobs == 1), self.decays, jobs))
+        calls = [(strength, workdir, device, jobs == 1) for strength in self.decays]
+        return _stacked(each(self.one, calls, jobs, "decay", "strength"))
 
 
 def _stacked(parts: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

@@ -17,17 +17,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
-from joblib import Parallel, delayed
-from tqdm import tqdm
 
-from memnb.commands import at_least, conclude, device_name, run_parser
+from memnb.commands import at_least, conclude, device_name, each, run_parser
 
 from . import keeping, metric
 from .plan import missing, plan, selection
@@ -83,22 +80,6 @@ def train_network(
     checkpoint.unlink()
 
 
-def _each(do: Callable, calls: Sequence[tuple], jobs: int, title: str) -> list[Any]:
-    """Call a function for each tuple of arguments, in so many processes; what it returns."""
-    if jobs == 1 or len(calls) < 2:
-        values = (do(*call) for call in calls)
-    else:
-        workers = Parallel(jobs, return_as="generator", batch_size=1, pre_dispatch=jobs)
-        values = workers(delayed(do)(*call) for call in calls)
-    returned = []
-    # A block, so that after a failure the bar is closed before the failure is told
-    with tqdm(total=len(calls), desc=title, unit="net", disable=not calls) as bar:
-        for value in values:
-            returned.append(value)
-            bar.update()
-    return returned
-
-
 def _train_run(options: argparse.Namespace) -> str:
     """Train what the plan says, and write the run; returns what was done."""
     run, workdir = options.run, options.workdir
@@ -122,7 +103,7 @@ def _train_run(options: argparse.Namespace) -> str:
     calls = [(run, s.network, workdir, options.device) for s in steps if s.source == "train"]
     if options.jobs > 1 and len(calls) > 1:
         calls = [(*call, os.getpid()) for call in calls]
-    _each(train_network, calls, options.jobs, run)
+    each(train_network, calls, options.jobs, run, "net")
     complete = {
         s.network.key: stored[s.network.key]
         if s.source == "stored"
@@ -159,7 +140,7 @@ def _metric_run(options: argparse.Namespace) -> str:
     measured = {} if options.again else keeping.read_metric(prints)
     new = [name for name in images if name not in measured]
     calls = [images[name] for name in new]
-    measured |= dict(zip(new, _each(_measure, calls, options.jobs, "metric"), strict=True))
+    measured |= dict(zip(new, each(_measure, calls, options.jobs, "metric", "net"), strict=True))
     written = keeping.write_metric({name: measured[name] for name in images}, prints)
     counts = f"{len(new)} networks measured, {len(images) - len(new)} taken as they were"
     return f"{counts}; {'results written' if written else 'results unchanged'}"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from memnb.auditing import calibration, known
+from memnb.auditing import calibration, known, readback
 
 
 def test_known_generators_hold_the_copies_that_they_claim():
@@ -53,7 +53,7 @@ def test_a_row_of_detections_says_what_was_found_and_what_not_computed():
     p[:, 0, :, 0] = torch.tensor([0.5, 0.01, 0.01])
     p[0, 0, 0, 0] = 0.04
     p[:, 0, :, 1] = torch.tensor([0.9, 0.01, 0.2])
-    row = calibration.detection_row({"p_100_2": p}, 100, 2, 0, (0, 0.3, 1), 3)
+    row = readback.detection_row({"p_100_2": p}, 100, 2, 0, (0, 0.3, 1), 3)
     assert row == ["30% (25%)", "none (0%)", "–"]
-    without = calibration.detection_row({"p_100_2": p}, 100, 2, 0, (0, 0.3, 1), 2, alarms=False)
+    without = readback.detection_row({"p_100_2": p}, 100, 2, 0, (0, 0.3, 1), 2, alarms=False)
     assert without == ["30%", "none"]
