@@ -20,20 +20,20 @@ package        holds                                                           c
 ``linear``     the linear diffusion model, which can be solved                 5
 ``unet``       images, diffusion, U-Nets, copies, the metric of densities      6
 ``auditing``   an audit: does a generator copy its training data?              7
-``figures``    one module for each chapter; ``style`` (palette), ``curves``    all
-``explorers``  one module for each chapter: sliders, their values and ranges   all
+``figures``    one module a chapter; ``style``: palette, endpoint classes      all
+``explorers``  one module a chapter: figures with sliders, and their ranges    all
 ``book``       executes, builds and checks the book                            none
 ============== =============================================================== ==========
 
 A package imports only from those above it, and the theories not from one another, but for
 ``shallow`` and ``unet``, which build on ``minnorm``, and for ``auditing``, which is calibrated on
-models of the theories. Where there are long runs, ``runs`` says what each of them computes, unit
-by unit, ``__main__`` is the command that computes and keeps them (``python -m memnb.unet --help``),
-with :func:`memnb.commands.each` as the one loop over units, and ``readback`` reads what was kept.
-``python -m memnb`` itself runs, builds and checks the book.
+models of the theories. Where there are long runs, ``runs`` lists them and says what they compute,
+unit by unit, ``__main__`` is the command that computes and keeps them (``python -m memnb.unet
+--help``), with :func:`memnb.commands.each` as the loop over units, and ``readback`` reads what was
+kept. ``python -m memnb`` itself runs, builds and checks the book.
 
-A plain curve of a chapter is drawn by ``figures.curves`` with the titles that the notebook gives;
-every figure is found in its chapter by its number, as ``number="5.3"``.
+Every figure is found by its number, as ``number="5.3"``, in its chapter, or in ``explorers`` if it
+has sliders.
 
 The names below are those of ``minnorm`` that a reader needs most, and ``audit``; they can be had as
 ``memnb.score_flow`` and so on. Everything else is used by package, as in ``from memnb import

@@ -3,17 +3,29 @@
 They take the same options and end in the same ways. A run consists of independent units (a network,
 a number of points, a repetition); :func:`each` is the one loop over them. What is finished of a run
 lies in the working folder, so that the same command goes on where a stopped one was.
+
+**Beyond one machine.** ``--scheduler tcp://HOST:PORT`` hands the units to the workers of a Dask
+scheduler. They need this package and the working folder under the same path. A unit whose worker
+dies is given to another one, which goes on from its last checkpoint. On a cluster with SLURM the
+workers are those of `dask-jobqueue <https://jobqueue.dask.org>`_::
+
+    from dask_jobqueue import SLURMCluster
+
+    cluster = SLURMCluster(cores=1, memory="4GB", walltime="12:00:00")
+    cluster.scale(jobs=30)
+    print(cluster.scheduler_address)  # for --scheduler; keep this process alive
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 from tqdm.auto import tqdm
 
 from memnb.processes import Terminated, terminable
@@ -47,10 +59,17 @@ def _device(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+class _ToScheduler(argparse.Action):
+    """Keep the address, and leave the number of processes to the scheduler."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        namespace.scheduler, namespace.jobs = values, None
+
+
 def run_parser(
     theory: str, description: str | None, runs: Iterable[str]
 ) -> argparse.ArgumentParser:
-    """A parser of RUN, ``--device``, ``--workdir``, ``--jobs`` and ``--again``.
+    """A parser of RUN, ``--device``, ``--workdir``, ``--jobs``, ``--scheduler`` and ``--again``.
 
     Parameters
     ----------
@@ -70,14 +89,18 @@ def run_parser(
     parser.add_argument("--device", type=_device, default="cpu", help="cpu (default), cuda, cuda:0")
     parser.add_argument(
         "--workdir",
-        type=Path,
-        default=Path("_build", theory),
+        type=lambda text: Path(text).absolute(),  # workers may stand in another folder
+        default=f"_build/{theory}",
         metavar="DIR",
         help="what is finished of a run is here while it lasts (default %(default)s)",
     )
     parser.add_argument(
         "--jobs", type=at_least(1), default=1, metavar="N", help="processes (default 1)"
     )
+    parser.add_argument(
+        "--scheduler", action=_ToScheduler, metavar="ADDRESS",
+        help="let the workers of this Dask scheduler do it, as tcp://host:8786",
+    )  # fmt: skip
     parser.add_argument(
         "--again", action="store_true", help="compute anew what is kept already; all else stays"
     )
@@ -118,7 +141,7 @@ def each(
     list
         What ``do`` returns, in the order of ``calls``.
     """
-    if jobs == 1 or len(calls) < 2:
+    if jobs == 1 or (jobs is not None and len(calls) < 2):
         values = (do(*call) for call in calls)
     else:
         workers = Parallel(jobs, return_as="generator", batch_size=1)
@@ -171,11 +194,28 @@ def finished(path: Path, what: str, compute: Callable[[], Any]) -> tuple[Any, fl
     return state["value"], state["seconds"]
 
 
+@contextmanager
+def _workers(scheduler: str | None) -> Iterator[None]:
+    """Where joblib's work goes in this block: to a Dask scheduler, if there is one."""
+    if scheduler is None:
+        yield
+        return
+    from dask.distributed import Client  # a second to import, and needed only here
+
+    try:
+        client = Client(scheduler, timeout=10)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"no Dask scheduler answers at {scheduler!r}: {error}") from None
+    with client, parallel_config(backend="dask"):
+        yield
+
+
 def conclude(
     theory: str,
     do: Callable[[], str],
     workdir: Path,
     failures: tuple[type[Exception], ...] = (),
+    scheduler: str | None = None,
 ) -> int:
     """Do a run; one line on standard output says what was done, or on standard error why not.
 
@@ -190,6 +230,8 @@ def conclude(
     failures : tuple of exception types
         What may be raised beside ``OSError``, ``TypeError``, ``ValueError`` and
         :class:`memnb.results.ResultsCorrupt`.
+    scheduler : str, optional
+        Address of the Dask scheduler whose workers do the units.
 
     Returns
     -------
@@ -197,7 +239,7 @@ def conclude(
         Exit status: 0, 1 after a failure, 130 after Ctrl-C, 143 after SIGTERM.
     """
     try:
-        with terminable():
+        with terminable(), _workers(scheduler):
             print(do())
     except (OSError, TypeError, ValueError, ResultsCorrupt, *failures) as error:
         print(f"memnb.{theory}: {' '.join(str(error).split())}", file=sys.stderr)

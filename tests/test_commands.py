@@ -48,7 +48,7 @@ def test_all_theories_offer_the_same(theory, capsys):
     with pytest.raises(SystemExit):
         command(theory).main(["--help"])
     text = capsys.readouterr().out
-    options = ("--device", "--workdir", "--jobs", "--again")
+    options = ("--device", "--workdir", "--jobs", "--scheduler", "--again")
     assert all(f"{option} " in text or f"{option}\n" in text for option in options)
     assert f"_build/{theory}" in text and THEORIES[theory] in text
 

@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         If the arguments are not understood.
     """
     options = run_parser("auditing", __doc__, RUNS).parse_args(arguments)
-    return conclude("auditing", lambda: _do(options), options.workdir)
+    return conclude("auditing", lambda: _do(options), options.workdir, scheduler=options.scheduler)
 
 
 if __name__ == "__main__":

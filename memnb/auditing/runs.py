@@ -128,7 +128,7 @@ class Detection:
         )
 
     def run(
-        self, workdir: Path, device: str = "cpu", jobs: int = 1, progress: bool = True
+        self, workdir: Path, device: str = "cpu", jobs: int | None = 1, progress: bool = True
     ) -> tuple[dict[str, torch.Tensor], float]:
         """All repetitions; those that are finished are read.
 
@@ -138,8 +138,8 @@ class Detection:
             Folder of the finished repetitions; it is made if it is not there.
         device : str
             Where neighbors are searched.
-        jobs : int
-            Number of joblib workers.
+        jobs : int or None
+            Number of processes, see :func:`memnb.commands.each`.
         progress : bool
             Show a progress bar.
 

@@ -12,10 +12,10 @@ from memnb.figures.display import is_static
 from memnb.figures.style import with_note
 from memnb.minnorm.endpoints import CLASSES, classify
 from memnb.shallow import METHODS, Diverged, NotConverged
-from memnb.shallow.chapter import small_case
 from memnb.shallow.flows import LOW
 from memnb.shallow.readback import ends as kept_ends
 from memnb.shallow.readback import load_flows, run_of
+from memnb.shallow.small_case import small_case
 
 __all__ = ["EXPLORERS", "Retrain", "ends"]
 

@@ -22,7 +22,7 @@ from .runs import RUNS, SEED, Part, Run, name
 __all__ = ["compute", "main"]
 
 
-def _one(part: Part, run: Run, device: str, jobs: int) -> dict[str, torch.Tensor]:
+def _one(part: Part, run: Run, device: str, jobs: int | None) -> dict[str, torch.Tensor]:
     """The arrays of one part."""
     done = sweep(part.settings, run.n_simulations, SEED, n_jobs=jobs, device=device)
     arrays = {}
@@ -34,7 +34,7 @@ def _one(part: Part, run: Run, device: str, jobs: int) -> dict[str, torch.Tensor
 
 
 def compute(
-    run: Run, workdir: Path, device: str = "cpu", jobs: int = 1
+    run: Run, workdir: Path, device: str = "cpu", jobs: int | None = 1
 ) -> tuple[dict[str, torch.Tensor], float]:
     """All arrays of a run, and how many seconds they took; finished parts are read.
 
@@ -46,8 +46,8 @@ def compute(
         Folder of the finished parts; it is made if it is not there.
     device : str
         Where matrices are computed.
-    jobs : int
-        Number of joblib workers.
+    jobs : int or None
+        Number of processes, see :func:`memnb.commands.each`.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         If the arguments are not understood.
     """
     options = run_parser("linear", __doc__, RUNS).parse_args(arguments)
-    return conclude("linear", lambda: _do(options), options.workdir)
+    return conclude("linear", lambda: _do(options), options.workdir, scheduler=options.scheduler)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def _command(options: argparse.Namespace) -> str:
         command += f" --method {options.method}"
     for name, default in (("device", "cpu"), ("threads", 1), ("jobs", 1)):
         value = getattr(options, name)
-        if value != default:
+        if value not in (default, None):  # jobs are None where a scheduler has them
             command += f" --{name} {value}"
     return command
 
@@ -61,7 +61,12 @@ def _stored(name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
 
 
 def keep(
-    name: str, run: Run, command: str, workdir: Path | str, device: str = "cpu", jobs: int = 1
+    name: str,
+    run: Run,
+    command: str,
+    workdir: Path | str,
+    device: str = "cpu",
+    jobs: int | None = 1,
 ) -> dict[str, Any]:
     """Do a run, go on from the checkpoints in ``workdir``, and keep what it returns.
 
@@ -76,8 +81,8 @@ def keep(
         Folder of the checkpoints; it is made if it is not there.
     device : str
         A torch device.
-    jobs : int
-        Processes.
+    jobs : int or None
+        Processes, see :func:`memnb.commands.each`.
 
     Returns
     -------
@@ -148,13 +153,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--method", choices=tuple(METHODS), default="lagrangian", help="of flows")
     parser.add_argument("--threads", type=at_least(1), default=1, help="CPU threads (default 1)")
     options = parser.parse_args(arguments)
-    return conclude("shallow", lambda: _do(options), options.workdir, (NotConverged, Diverged))
+    failures = (NotConverged, Diverged)
+    return conclude("shallow", lambda: _do(options), options.workdir, failures, options.scheduler)
 
 
 def _do(options: argparse.Namespace) -> str:
     name, run = _choose(options)
-    if options.jobs > 1 and isinstance(run, Stability):
-        raise ValueError("jobs must be 1 for stability, whose networks are trained as one batch")
+    if options.jobs != 1 and isinstance(run, Stability):
+        raise ValueError(
+            "stability takes no jobs and no scheduler: its networks are trained as one batch"
+        )
     stored = None if options.again else _stored(name)
     if stored is not None and stored[1]["parameters"] == json.loads(json.dumps(asdict(run))):
         return f"{name} is kept already, from {stored[1]['date']}; --again does it once more"

@@ -89,7 +89,9 @@ class Stability:
             device=device,
         )
 
-    def run(self, workdir: Path, device: str = "cpu", jobs: int = 1) -> dict[str, torch.Tensor]:
+    def run(
+        self, workdir: Path, device: str = "cpu", jobs: int | None = 1
+    ) -> dict[str, torch.Tensor]:
         """Train, let the sums drift, and return the arrays to keep.
 
         The networks are one batch, so that there is nothing for more than one job to do.
@@ -218,7 +220,9 @@ class Flows:
         stored |= weights(nets, self.keep_every)
         return arrays | {f"{name}_{N}": values for name, values in stored.items()}
 
-    def run(self, workdir: Path, device: str = "cpu", jobs: int = 1) -> dict[str, torch.Tensor]:
+    def run(
+        self, workdir: Path, device: str = "cpu", jobs: int | None = 1
+    ) -> dict[str, torch.Tensor]:
         """Train, move the starts, and return the arrays to keep; one job for each N."""
         arrays = {"sigma": self.levels()}
         calls = [(N, workdir, device, jobs == 1) for N in self.counts]

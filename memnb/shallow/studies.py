@@ -75,7 +75,9 @@ class Sweep:
             "residual": done.residual,
         }
 
-    def run(self, workdir: Path, device: str = "cpu", jobs: int = 1) -> dict[str, torch.Tensor]:
+    def run(
+        self, workdir: Path, device: str = "cpu", jobs: int | None = 1
+    ) -> dict[str, torch.Tensor]:
         """Arrays of all M, the first axis; one job for each M."""
         calls = [(M, workdir, device, jobs == 1) for M in self.counts]
         return _stacked(each(self.one, calls, jobs, "sweep", "M"))
@@ -167,7 +169,9 @@ class Decay:
             "virtual": torch.stack(shares),
         }
 
-    def run(self, workdir: Path, device: str = "cpu", jobs: int = 1) -> dict[str, torch.Tensor]:
+    def run(
+        self, workdir: Path, device: str = "cpu", jobs: int | None = 1
+    ) -> dict[str, torch.Tensor]:
         """Arrays of shape (strengths, levels), and (strengths, levels, 2); one job a strength."""
         calls = [(strength, workdir, device, jobs == 1) for strength in self.decays]
         return _stacked(each(self.one, calls, jobs, "decay", "strength"))

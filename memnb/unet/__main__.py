@@ -101,7 +101,7 @@ def _train_run(options: argparse.Namespace) -> str:
             f"train them too, or remove results/{CHAPTER}/{run}.npz and .json first"
         )
     calls = [(run, s.network, workdir, options.device) for s in steps if s.source == "train"]
-    if options.jobs > 1 and len(calls) > 1:
+    if (options.jobs or 1) > 1 and len(calls) > 1:
         calls = [(*call, os.getpid()) for call in calls]
     each(train_network, calls, options.jobs, run, "net")
     complete = {
@@ -183,7 +183,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("metric trains nothing: it takes --jobs and --again only")
     torch.set_num_threads(1)
     do = _metric_run if options.run == "metric" else _train_run
-    return conclude("unet", lambda: f"{options.run}: {do(options)}", options.workdir)
+    return conclude(
+        "unet", lambda: f"{options.run}: {do(options)}", options.workdir,
+        scheduler=options.scheduler,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import torch
 import memnb
 from memnb.explorers import trained_denoisers
 from memnb.minnorm.stability import subsets
-from memnb.shallow import METHODS, ends, readback, runs, sums
+from memnb.shallow import METHODS, ends, readback, runs, stable_sums
 from memnb.shallow.ends import Difference
 from memnb.shallow.readback import NotReproduced
 
@@ -122,7 +122,7 @@ def test_along_lines_the_closed_form_is_its_ramps():
     data, t = memnb.orthogonal_set(4, 5, seed=1), memnb.uniform_grid(-0.2, 1.2, 57)
     ramp = ((t - 0.1) / 0.8).clamp(0, 1)
     for order in (1, 2, 3):
-        lines = sums.along(memnb.RampDenoiser(data, 0.1), data, order, t)
+        lines = stable_sums.along(memnb.RampDenoiser(data, 0.1), data, order, t)
         assert lines.shape == (57, math.comb(3, order))
         torch.testing.assert_close(lines, ramp[:, None].expand_as(lines))
 
@@ -130,19 +130,19 @@ def test_along_lines_the_closed_form_is_its_ramps():
 def test_iterations_of_known_denoisers():
     data = memnb.orthogonal_set(5, 6, seed=2)
     on = subsets(4, 3)
-    assert sums.iterated(memnb.RampDenoiser(data, 0.1), data, on, (1, 50)) == [1.0, 1.0]
+    assert stable_sums.iterated(memnb.RampDenoiser(data, 0.1), data, on, (1, 50)) == [1.0, 1.0]
     # y -> 0.9 y is 1 - 0.9^k away from each sum along each axis: 0.19 after two, 0.27 after three.
     axes = memnb.orthogonal_set(5, 6)
-    assert sums.iterated(lambda y: 0.9 * y, axes, on, (1, 2, 3, 9)) == [1.0, 1.0, 0.0, 0.0]
+    assert stable_sums.iterated(lambda y: 0.9 * y, axes, on, (1, 2, 3, 9)) == [1.0, 1.0, 0.0, 0.0]
 
 
 def test_shares_and_readings_are_those_of_the_drifts():
     drift = torch.zeros(2, 4, 4)
     drift[0, :, 0] = torch.tensor([0.05, 0.15, 0.25, 0.5])
     drift[0, :, 3] = 0.25
-    arrays = {f"drift_{k}": drift.half() for k in sums.ORDERS}
-    assert sums.shares(arrays)[2].tolist() == [0.5, 1.0]
-    rows = sums.definitions(arrays)
+    arrays = {f"drift_{k}": drift.half() for k in stable_sums.ORDERS}
+    assert stable_sums.shares(arrays)[2].tolist() == [0.5, 1.0]
+    rows = stable_sums.definitions(arrays)
     assert rows["iterated, L2", 0.1] == [0.625] * 3 and rows["iterated, L2", 0.3] == [0.875] * 3
     assert rows["once, L∞", 0.2] == [0.5] * 3 and rows["once, L∞", 0.3] == [1.0] * 3
 
@@ -152,14 +152,14 @@ def test_a_kept_network_is_checked_and_a_changed_one_is_noticed(tmp_path):
         N=5, d=4, n_noisy=20, width=64, rounds=60, steps=50, penalty=None, settle_tol=0.02
     )
     arrays = run.run(tmp_path)
-    report = sums.check_again(arrays, run, part=1)
+    report = stable_sums.check_again(arrays, run, part=1)
     assert report.checked == 6 + 4 + 1 and report.differ == 0
     assert math.isclose(report.residual, report.kept_residual, rel_tol=1e-3)
     with pytest.raises(NotReproduced, match="is not what it was kept as"):
-        sums.check_again({**arrays, "residual": arrays["residual"] * 1.1}, run, part=1)
-    wrong = {f"drift_{k}": 0.5 - arrays[f"drift_{k}"] for k in sums.ORDERS}
+        stable_sums.check_again({**arrays, "residual": arrays["residual"] * 1.1}, run, part=1)
+    wrong = {f"drift_{k}": 0.5 - arrays[f"drift_{k}"] for k in stable_sums.ORDERS}
     with pytest.raises(NotReproduced):
-        sums.check_again(arrays | wrong, run, part=1)
+        stable_sums.check_again(arrays | wrong, run, part=1)
 
 
 def test_the_best_linear_denoiser_is_that_of_the_normal_equations():

@@ -22,9 +22,9 @@ from memnb.shallow import fit as fit_networks
 from memnb.shallow import flows as trained_flows
 from memnb.shallow.__main__ import keep, main
 from memnb.shallow._trainer import NotConverged, read_checkpoint
-from memnb.shallow.chapter import small_case
 from memnb.shallow.networks import NetworkBatch, rounded, weights
 from memnb.shallow.readback import load_networks, load_run, run_of
+from memnb.shallow.small_case import small_case
 
 TINY = {"counts": (2, 3), "d": 3, "n_noisy": 12, "n_levels": 6, "n_starts": 40}
 LOOSE = {"residual_tol": 0.1, "settle_tol": 0.3, "rounds": 60, "steps": 10}

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from memnb.unet import copies, figure_four, metric, readback, runs, sums
+from memnb.unet import copies, figure_four, metric, readback, runs, virtual_sums
 from memnb.unet.images import STD
 
 UNEQUAL, EQUAL = list(metric.RULES)[:2]
@@ -75,14 +75,14 @@ def test_after_1600_steps_a_tenth_to_three_tenths_are_neither():
     arrays = readback.load("simplex")
     for kind in ("blocks", "waves"):
         for name in ("images", "free"):
-            x = sums.kept_images(arrays, kind, 1600, name).flatten(0, 1)
-            counts = sums.count_sums(x, sums.simplex_images(kind))
+            x = virtual_sums.kept_images(arrays, kind, 1600, name).flatten(0, 1)
+            counts = virtual_sums.count_sums(x, virtual_sums.simplex_images(kind))
             assert 0.1 < counts.neither / counts.total < 0.3
             assert counts.pairs + counts.larger == 0
-    early = sums.network_stays(arrays, 100)
+    early = virtual_sums.network_stays(arrays, 100)
     assert early["blocks", "pairs"] > 1 / 3 and early["blocks", "triples"] == 0
     assert early["waves", "pairs"] < 0.05
-    assert sums.network_stays(arrays, 100, 20)["blocks", "pairs"] < 0.05
+    assert virtual_sums.network_stays(arrays, 100, 20)["blocks", "pairs"] < 0.05
 
 
 def test_networks_of_the_papers_size_show_no_trend_with_equal_numbers():
