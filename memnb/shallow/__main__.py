@@ -161,7 +161,7 @@ def _do(options: argparse.Namespace) -> str:
     name, run = _choose(options)
     if options.jobs != 1 and isinstance(run, Stability):
         raise ValueError(
-            "stability takes no jobs and no scheduler: its networks are trained as one batch"
+            "jobs must be 1 for stability, and no scheduler: its networks are one batch"
         )
     stored = None if options.again else _stored(name)
     if stored is not None and stored[1]["parameters"] == json.loads(json.dumps(asdict(run))):
