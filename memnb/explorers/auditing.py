@@ -33,12 +33,15 @@ def audit_shares(seed: int = 0) -> Explorer:
         values = curves(blur, other, n, d)
         figure = figures.measured_shares_figure({"": values}, calibration.SHARES)
         at = calibration.SHARES.index(share)
-        caption = ", ".join(
-            f"{words} {values[name][at]:.2f}" for name, words in figures.NAMES.items()
-        )
+        measured = {words: f"{values[name][at]:.2f}" for name, words in figures.NAMES.items()}
+        measured["C_T"] = f"{values['cells'][at]:.1f}"
+        copied, near, *others = (f"{words} {value}" for words, value in measured.items())
         figure.add_shape(type="line", x0=share, x1=share, y0=0, y1=1, yref="y domain", **MARK)
-        return figure.update_xaxes(
-            title=f"true share of copies<br>at {share:g}: {caption}, C_T {values['cells'][at]:.1f}"
+        # Short lines, which a phone shows whole
+        return figure.update_layout(
+            height=figure.layout.height + 40, margin_b=figure.layout.margin.b + 40
+        ).update_xaxes(
+            title=f"true share of copies<br>at {share:g}: {copied}<br>{near}<br>{', '.join(others)}"
         )
 
     axes = (

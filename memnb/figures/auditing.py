@@ -163,7 +163,7 @@ def blind_regions_figure(
 
 
 def audit_transition_figure(
-    sizes: Sequence[int], smallest: Mapping[str, np.ndarray], dim: int
+    sizes: Sequence[int], values: Mapping[str, np.ndarray], dim: int
 ) -> go.Figure:
     """What measures say of the linear model over its number of training points.
 
@@ -173,7 +173,7 @@ def audit_transition_figure(
     ----------
     sizes : sequence of int
         Numbers of training points.
-    smallest : mapping
+    values : mapping
         What :func:`memnb.auditing.known.linear_transition` returns.
     dim : int
         The dimension, which is marked.
@@ -188,7 +188,7 @@ def audit_transition_figure(
         ("nearer", "nearer to training"),
         ("densities", "P(Δ > 0)"),
     ):
-        rows = np.asarray(smallest[key])
+        rows = np.asarray(values[key])
         known = np.isfinite(rows).all(axis=1)
         error = rows.std(axis=1, ddof=1) / np.sqrt(rows.shape[1])
         curves[name] = Curve(np.asarray(sizes)[known], rows.mean(axis=1)[known], error[known])

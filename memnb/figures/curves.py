@@ -103,14 +103,20 @@ def _trace(curve: Curve, name: str, index: int) -> go.Scatter:
     )  # fmt: skip
 
 
-def _log_axis(values: Sequence[float]) -> dict[str, Any]:
-    """A logarithmic axis with ticks at 1, 2, 5, 10, ..., or at powers of 10 if it is long."""
+def _log_axis(values: Sequence[float], narrow: bool) -> dict[str, Any]:
+    """A logarithmic axis with ticks at 1, 2, 5, 10, ..., or at powers of 10 if it is long.
+
+    At every second power if the panel is narrow, or turned labels would cover each other.
+    """
     positive = [float(v) for v in values if v > 0]
     if not positive:
         raise ValueError("a logarithmic axis needs a positive x, got none")
     least, most = min(positive), max(positive)
     if most / least > 300:
-        return {"type": "log", "dtick": 1, "exponentformat": "power"}
+        return {
+            "type": "log", "dtick": 1 + narrow, "tick0": 0, "exponentformat": "power",
+            "tickangle": 0,
+        }  # fmt: skip
     powers = range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)
     return {"type": "log", "tickvals": [m * 10.0**k for k in powers for m in (1, 2, 5)]}
 
@@ -127,7 +133,9 @@ def curves_figure(
     level: float | None = None,
     height: int = 430,
 ) -> go.Figure:
-    r"""Named curves in one panel or in several side by side, with one legend below.
+    r"""Named curves in one panel or in several, with one legend below.
+
+    Two or three panels stand side by side; four and more in rows of two.
 
     Parameters
     ----------
@@ -170,13 +178,18 @@ def curves_figure(
         raise ValueError("panels must hold at least one curve, got none")
     reference = {n for curves in drawn.values() for n, c in curves.items() if c.reference}
     looks = {name: k for k, name in enumerate(n for n in names if n not in reference)}
-    several = len(drawn) > 1
+    several, n_rows, columns = len(drawn) > 1, 1, 1
     figure = go.Figure()
     if several:
-        figure = make_subplots(1, len(drawn), subplot_titles=list(drawn), horizontal_spacing=0.09)
+        columns = len(drawn) if len(drawn) < 4 else 2
+        n_rows = -(-len(drawn) // columns)
+        figure = make_subplots(
+            n_rows, columns, subplot_titles=list(drawn), horizontal_spacing=0.09,
+            vertical_spacing=0.3 / n_rows,
+        )  # fmt: skip
     shown: set[str] = set()
-    for column, (title, curves) in enumerate(drawn.items(), start=1):
-        where = {"row": 1, "col": column} if several else {}
+    for place, (title, curves) in enumerate(drawn.items()):
+        where = {"row": 1 + place // columns, "col": 1 + place % columns} if several else {}
         for name, curve in curves.items():
             trace = _trace(curve, name, looks.get(name, 0))
             trace.update(legendgroup=name, showlegend=name not in shown)
@@ -192,13 +205,16 @@ def curves_figure(
         if level is not None:
             figure.add_hline(y=level, **where, **MARK)
     xs = [x for curves in drawn.values() for curve in curves.values() for x in curve.x]
-    figure.update_xaxes(title=x_title, **(_log_axis(xs) if log_x else {}))
+    if log_x:
+        figure.update_xaxes(**_log_axis(xs, narrow=several))
+    figure.update_xaxes(title=x_title, **({"row": n_rows} if several else {}))
     if log_y:
         figure.update_yaxes(type="log", exponentformat="power", dtick=1)
     if y_range is not None:
         figure.update_yaxes(range=list(y_range))
-    figure.update_yaxes(title=y_title, **({"row": 1, "col": 1} if several else {}))
+    figure.update_yaxes(title=y_title, **({"col": 1} if several else {}))
     rows = -(-len(names) // 2)
+    height += 220 * (n_rows - 1)
     return figure.update_layout(
         height=height + 20 * rows,
         margin={"t": 45 if several else 25, "b": 75 + 20 * rows},
