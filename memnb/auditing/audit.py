@@ -143,7 +143,7 @@ class Audit:
     def _repr_html_(self) -> str:
         from .page import body
 
-        return body(self, plots=False)
+        return f'<div class="memnb-audit">{body(self, plots=False)}</div>'
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the points themselves, ready for JSON; nan becomes None."""

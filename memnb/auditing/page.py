@@ -29,7 +29,8 @@ def _table(head: tuple[str, ...], rows: list[list[str]]) -> str:
     rest = "".join(
         "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
-    return f'<div class="scroll"><table><thead><tr>{first}</tr></thead>{rest}</table></div>'
+    table = f"<table><thead><tr>{first}</tr></thead>{rest}</table>"
+    return f'<div class="scroll" tabindex="0">{table}</div>'
 
 
 def _picture(row: np.ndarray, shape: tuple[int, ...], low: float, high: float) -> str:

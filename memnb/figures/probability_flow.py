@@ -30,6 +30,7 @@ from memnb.figures.style import (
     class_marker,
     compact,
     legend_below,
+    square,
 )
 from memnb.minnorm.endpoints import CLASSES, Endpoints
 
@@ -292,16 +293,12 @@ def planes_figure(panels: Mapping[str, tuple[torch.Tensor, Endpoints]]) -> go.Fi
                 showlegend=column == 1,
             )  # fmt: skip
             figure.add_trace(trace, row=1, col=column)
-        anchor = "x" if column == 1 else "x2"
-        figure.update_xaxes(
-            title="coordinate z₁", range=WINDOW, constrain="domain", row=1, col=column
-        )
-        figure.update_yaxes(
-            title="coordinate z₂" if column == 1 else None, range=WINDOW, constrain="domain",
-            scaleanchor=anchor, row=1, col=column,
-        )  # fmt: skip
+    figure.update_xaxes(title="coordinate z₁")
+    figure.update_yaxes(title="coordinate z₂", row=1, col=1)
     figure.update_annotations(font={"size": 12})
-    figure = legend_below(figure).update_layout(height=520, margin={"t": 90})
+    figure = legend_below(square(figure, WINDOW, WINDOW)).update_layout(
+        height=520, margin={"t": 90}
+    )
     return figure.update_layout(legend={"traceorder": "reversed"})
 
 

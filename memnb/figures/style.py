@@ -148,9 +148,16 @@ def class_marker(name: str, size: float = 8, **more: Any) -> dict[str, Any]:
 
 
 def square(figure: go.Figure, x_range: Sequence[float], y_range: Sequence[float]) -> go.Figure:
-    """Give both axes of a plane the same scale and fixed ranges; returns the figure."""
-    figure.update_xaxes(range=list(x_range), constrain="domain")
-    figure.update_yaxes(range=list(y_range), scaleanchor="x", scaleratio=1, constrain="domain")
+    """Give both axes of each panel the same scale and fixed ranges; returns the figure.
+
+    Their margins are fixed: a margin that makes room for the labels narrows the panels, which moves
+    the labels, and so on without end.
+    """
+    figure.update_xaxes(range=list(x_range), constrain="domain", automargin=False)
+    figure.update_yaxes(range=list(y_range), scaleratio=1, constrain="domain", automargin=False)
+    for trace in figure.data:
+        x, y = trace.xaxis or "x", trace.yaxis or "y"
+        figure.update_layout({y.replace("y", "yaxis"): {"scaleanchor": x}})
     return figure
 
 

@@ -6,10 +6,8 @@ import shutil
 import threading
 
 import pytest
-from support import ROOT
+from visits import SITE
 
-SITE = ROOT / "_build" / "site"
-ARTIFACTS = ROOT / "_build" / "screenshots"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -5,19 +5,11 @@ import statistics
 
 import pytest
 from support import ROOT
+from visits import ARTIFACTS, CHAPTERS, PAGES, WIDTHS, Visit
 
 from memnb.book.api import api_pages
 from memnb.book.layout import Layout
 
-ARTIFACTS = ROOT / "_build" / "screenshots"
-PAGES = [
-    *(f"notebooks/{chapter}" for chapter in Layout(ROOT).chapters()),
-    *(
-        f"book/{name}"
-        for name in ("intro", "claims", "notation", *api_pages(), "execution-times", "bibliography")
-    ),
-]
-CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
 # The explorers of each chapter, and the sliders they must offer between them
 SLIDERS = {
     "01-score-flow": (3, {"N", "d", "threshold"}),
@@ -28,8 +20,25 @@ SLIDERS = {
     "06-unet-transition": (3, {"n", "steps", "threshold", "seed"}),
     "07-audit": (1, {"share", "blur", "other", "n", "d"}),
 }
-WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 MAX_PAGE, MAX_DATA = 8e6, 1.5e6
+# Texts of figures that stick out of them
+CUT = """() => [...document.querySelectorAll('.memnb-plot')].flatMap((plot) => {
+  const box = plot.getBoundingClientRect();
+  return [...plot.querySelectorAll('svg.main-svg text')].filter((t) => t.textContent.trim())
+    .map((t) => [plot.closest('figure').id, t.textContent, t.getBoundingClientRect()])
+    .filter(([, , r]) => r.width && (r.left < box.left - 1 || r.right > box.right + 1
+      || r.top < box.top - 1 || r.bottom > box.bottom + 1))
+    .map(([id, text]) => `${id}: ${text}`);
+})"""
+# How much higher than its axes' common scale allows each figure with such axes is, in pixels
+BANDS = """() => [...document.querySelectorAll('.memnb-plot')].flatMap((plot) => {
+  const full = plot._fullLayout;
+  return Object.keys(full).filter((k) => /^yaxis/.test(k) && full[k].scaleanchor).map((k) => {
+    const { domain, _inputDomain } = full[k];
+    const used = (domain[1] - domain[0]) / (_inputDomain[1] - _inputDomain[0]);
+    return (1 - used) * full._size.h;
+  });
+})"""
 CONTRAST = """() => {
   const parse = (c) => (c.match(/[\\d.]+/g) || []).map(Number);
   const light = ([r, g, b]) => {
@@ -56,50 +65,6 @@ CONTRAST = """() => {
     ...pick(".memnb-plot svg text", "fill"),
   ].filter(([, r]) => r < 4.5);
 }"""
-
-
-class Visit:
-    """A page that was opened, scrolled through and listened to."""
-
-    def __init__(self, browser, url, width, height, scheme="light"):
-        self.context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme
-        )
-        self.page = self.context.new_page()
-        self.complaints, self.requests, self.weight = [], [], 0
-        self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("requestfinished", self._finished)
-        self.page.on("requestfailed", lambda request: self.complaints.append(request.url))
-        self.page.goto(url)
-        self.page.wait_for_load_state("networkidle")
-        self.first_load = self.weight
-
-    def _console(self, message):
-        if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
-
-    def _finished(self, request):
-        sizes = request.sizes()
-        self.weight += sizes["responseBodySize"] + sizes["responseHeadersSize"]
-
-    def scroll(self):
-        """To the end and back, as figures are drawn when they come near."""
-        height = self.page.evaluate("document.documentElement.scrollHeight")
-        for y in range(0, height + 1, 750):
-            self.page.evaluate(f"window.scrollTo(0, {y})")
-            self.page.wait_for_timeout(40)
-        self.page.wait_for_function(
-            "[...document.querySelectorAll('.memnb-plot')].every((p) => p.dataset.drawn)"
-        )
-        self.page.evaluate("window.scrollTo(0, 0)")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.context.close()
 
 
 def test_public_names_are_documented_once_on_the_page_of_their_package(site_url):
@@ -147,12 +112,14 @@ def test_page_is_self_contained_and_complete(browser, site_url, page, device):
                 ".length"
             )
             assert loose == 0
-            # Nothing in a figure sticks out of it.
+            # Nothing in a figure sticks out of it, and planes and galleries leave no empty bands.
             clipped = view.evaluate(
                 "[...document.querySelectorAll('.memnb-plot svg.main-svg')]"
                 ".filter((s) => s.getBoundingClientRect().right > innerWidth + 1).length"
             )
             assert clipped == 0
+            assert view.evaluate(CUT) == []
+            assert device == "desktop" or all(band < 6 for band in view.evaluate(BANDS))
         ARTIFACTS.mkdir(parents=True, exist_ok=True)
         name = page.replace("/", "-")
         view.screenshot(path=ARTIFACTS / f"{name}-{device}.png", full_page=True)
