@@ -48,7 +48,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "auditing.audit": ("Audit", "audit"),
     "minnorm.data": ("gaussian_starts", "line_set", "orthogonal_set"),
-    "minnorm.denoisers": ("EmpiricalBayesDenoiser", "RampDenoiser", "ReLUNetwork", "ramp_family"),
+    "minnorm.denoisers": ("EmpiricalBayesDenoiser", "RampDenoiser", "ramp_family"),
     "minnorm._coupled": ("count_events",),
     "minnorm.counting": ("count_endpoint_pairs", "count_endpoints"),
     "minnorm.endpoints": ("CLASSES", "Endpoints", "classify", "fractions_of"),
@@ -61,6 +61,7 @@ _HOMES = {
     ),
     "minnorm.geometry": ("TrainingSet",),
     "minnorm.grids": ("log_uniform_grid", "ou_from_ve", "uniform_grid", "ve_from_ou"),
+    "minnorm.networks": ("ReLUNetwork",),
     "minnorm.planar": ("minimum_norm_planar",),
     "minnorm.recognize": ("training_set",),
     "minnorm.simplex": ("equilateral_triangle", "obtuse_simplex", "widest_angle"),

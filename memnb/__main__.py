@@ -24,13 +24,16 @@ class AuditFailed(RuntimeError):
 
 
 def _pairs(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Take the ``-p name value`` out: argparse would read ``-1e-3`` as an option."""
+    """Take the ``-p name value`` out: argparse would read ``-1e-3`` as an option.
+
+    One without a name or a value stays, for argparse to refuse it.
+    """
     rest, pairs = list(arguments), {}
-    while "-p" in rest and rest.index("-p") + 2 < len(rest):
-        at = rest.index("-p")
-        _, name, value = rest[at : at + 3]
-        pairs[name] = value
-        del rest[at : at + 3]
+    for at in reversed([k for k, word in enumerate(rest) if word == "-p"]):
+        name, value = [*rest[at + 1 : at + 3], "--", "--"][:2]
+        if not name.startswith("-") and not value.startswith("--"):
+            pairs = {name: value} | pairs
+            del rest[at : at + 3]
     return rest, pairs
 
 

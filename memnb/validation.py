@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["NORMS", "check_choice", "check_device", "check_integer", "check_points", "check_real"]
+__all__ = [
+    "NORMS",
+    "check_choice",
+    "check_device",
+    "check_integer",
+    "check_numbers",
+    "check_points",
+    "check_real",
+]
 
 NORMS = ("l2", "linf")
 
@@ -163,6 +171,48 @@ def check_device(name: str, value: Any) -> str:
     if value != "cpu" and (torch.device(value).index or 0) >= count:
         raise ValueError(f"{name} {value!r} was asked for, but there are {count} CUDA devices")
     return value
+
+
+def check_numbers(name: str, value: Any) -> torch.Tensor:
+    """Return numbers, or True and False, as a tensor of any shape and dtype, or raise.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the message.
+    value : number, Tensor, array or nested sequence
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    TypeError
+        If they are no real numbers, or lists of different lengths.
+
+    Examples
+    --------
+    >>> check_numbers("norms", [1, 2.5])
+    tensor([1.0000, 2.5000], dtype=torch.float64)
+    >>> check_numbers("norms", "ab")
+    Traceback (most recent call last):
+        ...
+    TypeError: norms must be numbers, in rows of one length, got 'ab'
+    """
+    import numpy as np
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        array = np.empty(0, "c16" if value.is_complex() else "f8")
+    else:
+        try:
+            array = np.asarray(value)
+        except (ValueError, TypeError, RuntimeError):
+            array = np.empty(0, object)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be numbers, in rows of one length, got {value!r:.60}")
+    return value if isinstance(value, torch.Tensor) else torch.as_tensor(array)
 
 
 def check_points(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support import ROOT
 
 from memnb import parameters
-from memnb.__main__ import main
+from memnb.__main__ import _pairs, main
 from memnb.book.layout import Layout
 
 CHAPTERS = list(parameters.CHAPTERS)
@@ -183,3 +183,16 @@ def test_random_parameters_pass_or_give_one_line(chapter, data):
             json.dumps(passed, allow_nan=False)
             for name, value in passed.items():
                 assert type(value) is type(parameters.CHAPTERS[chapter].parameters[name].default)
+
+
+@pytest.mark.parametrize("words", [["-p", "N", "--output", "x"], ["-p", "N"], ["-p"]])
+def test_a_parameter_without_a_value_is_refused(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "01", *words])
+    assert stop.value.code == 2
+    assert "argument -p: expected 2 arguments" in capsys.readouterr().err
+
+
+def test_pairs_are_taken_out_wherever_they_stand():
+    words = ["run", "-p", "rho", "-1e-3", "01", "-p", "N", "5", "--output", "x", "-p", "N", "6"]
+    assert _pairs(words) == (["run", "01", "--output", "x"], {"rho": "-1e-3", "N": "6"})

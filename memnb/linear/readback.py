@@ -23,6 +23,7 @@ __all__ = ["QUANTITIES", "Curve", "curve", "difference", "phase_map", "verify"]
 QUANTITIES: dict[str, Callable[[Simulations], torch.Tensor]] = {
     "hellinger": lambda some: some.hellinger,
     "log_abs": lambda some: some.delta.log_abs,
+    "log_distance": lambda some: some.log_distance,
     "sign": lambda some: some.delta.sign,
     "sign_expected": lambda some: some.expected.sign,
     "sign_printed": lambda some: some.transposed.sign,

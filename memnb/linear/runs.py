@@ -4,6 +4,8 @@
   fixed original set up to n = N, and with a fresh set for each simulation up to n = 1000.
 - ``alignment``: d = 8 to 128, n from d to 20 d, in expectation over the 10000 original points.
 - ``phase``: a map of n and d for two sizes N, in expectation over the original points.
+- ``distance``: :math:`E_{OG}` in expectation over the original points, from n = d + 1 on, 1000
+  simulations of each n.
 - ``equal``: as many training points as original points, n = N, with a fresh original set for each
   of 1000 simulations.
 
@@ -16,7 +18,18 @@ from dataclasses import dataclass
 
 from .draws import Setting
 
-__all__ = ["RUNS", "SEED", "Part", "Run", "alignment", "equal", "name", "onset", "phase"]
+__all__ = [
+    "RUNS",
+    "SEED",
+    "Part",
+    "Run",
+    "alignment",
+    "distance",
+    "equal",
+    "name",
+    "onset",
+    "phase",
+]
 
 SEED, N = 0, 10_000
 GRIDS = {
@@ -29,6 +42,10 @@ RATIOS = (1, 1.125, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 5, 6, 8, 12, 16, 20)
 DIMENSIONS = (8, 16, 32, 64, 128)
 PHASE_N, PHASE_DIMENSIONS = (1000, 10_000), (2, 4, 8, 16, 32, 64)
 PHASE_POINTS = (3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+DISTANCE_GRIDS = {
+    16: (17, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 40, 48, 64, 100, 300, 1000),
+    100: (101, 105, 110, 125, 150, 175, 200, 225, 250, 275, 300, 350, 400, 500, 700, 1000),
+}
 EQUAL_SIZES = {16: (50, 100, 200, 500, 1000), 100: (200, 500, 1000)}
 
 
@@ -96,6 +113,11 @@ def phase(n_originals: int) -> tuple[Setting, ...]:
     )
 
 
+def distance(dim: int) -> tuple[Setting, ...]:
+    """Settings of the run ``distance`` for one d."""
+    return tuple(Setting(n, dim, N, originals="expected") for n in DISTANCE_GRIDS[dim])
+
+
 def equal(dim: int) -> tuple[Setting, ...]:
     """Settings of the run ``equal`` for one d."""
     return tuple(Setting(size, dim, size, originals="fresh") for size in EQUAL_SIZES[dim])
@@ -124,6 +146,11 @@ RUNS = {
             for size in PHASE_N
         ),
         ("log_abs", "sign"),
+    ),
+    "distance": Run(
+        tuple(_curve(str(dim), distance(dim)) for dim in DISTANCE_GRIDS),
+        ("log_distance", "sign"),
+        n_simulations=1000,
     ),
     "equal": Run(
         tuple(_curve(str(dim), equal(dim)) for dim in EQUAL_SIZES),

@@ -41,6 +41,17 @@ def _chunks(
             bar.update(len(noise))
 
 
+def _ends(flow: Flow, y: torch.Tensor) -> torch.Tensor:
+    """Where a flow takes the starts, one end for each."""
+    ends = flow(y)
+    if getattr(ends, "shape", None) != y.shape:
+        raise ValueError(
+            f"the flow must take starts of shape {tuple(y.shape)} to ends of this shape, got "
+            f"{tuple(ends.shape) if isinstance(ends, torch.Tensor) else type(ends).__name__}"
+        )
+    return ends
+
+
 def count_endpoints(
     flow: Flow,
     training_set: TrainingSet,
@@ -86,7 +97,7 @@ def count_endpoints(
     """
     totals = dict.fromkeys(CLASSES, 0)
     for y in _chunks(training_set, n_starts, scale, seed, chunk, progress):
-        for name, count in classify(flow(y), training_set, threshold, norm).counts().items():
+        for name, count in classify(_ends(flow, y), training_set, threshold, norm).counts().items():
             totals[name] += count
     return totals
 
@@ -128,7 +139,9 @@ def count_endpoint_pairs(
     n = len(CLASSES)
     table = torch.zeros(n * n, dtype=torch.int64)
     for y in _chunks(training_set, n_starts, scale, seed, chunk, progress):
-        i, j = (classify(f(y), training_set, threshold, norm).labels for f in (first, second))
+        i, j = (
+            classify(_ends(f, y), training_set, threshold, norm).labels for f in (first, second)
+        )
         table += torch.bincount((n * i + j).cpu(), minlength=n * n)
     return table.reshape(n, n)
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from memnb.streams import stream
-from memnb.validation import check_integer, check_points, check_real
+from memnb.validation import check_integer, check_numbers, check_points, check_real
 
 from .geometry import TrainingSet
 
@@ -27,7 +27,7 @@ __all__ = ["TrainingSet", "gaussian_starts", "line_set", "orthogonal_set"]
 
 def check_lengths(name: str, values: Any, count: int) -> torch.Tensor:
     """Return one positive number or ``count`` of them as a tensor (count,), or raise."""
-    lengths = torch.as_tensor(values, dtype=torch.float64).cpu()
+    lengths = check_numbers(name, values).to("cpu", torch.float64)
     if lengths.ndim == 0:
         lengths = lengths.expand(count).clone()
     if lengths.shape != (count,):
@@ -137,7 +137,7 @@ def line_set(
     Zeno et al., *How do Minimum-Norm Shallow Denoisers Look in Function Space?*, NeurIPS 2023,
     arXiv:2311.06748, Section 3 (univariate data).
     """
-    x = torch.as_tensor(values, dtype=torch.float64).cpu().flatten().sort().values
+    x = check_numbers("values", values).to("cpu", torch.float64).flatten().sort().values
     if x.numel() < 2 or not torch.isfinite(x).all() or not (x.diff() > 0).all():
         raise ValueError(f"values must be two or more different finite numbers, got {values!r}")
     if not (x.to(dtype).diff() > 0).all():

@@ -29,54 +29,18 @@ arXiv:2311.06748; Zeno et al., *When Diffusion Models Memorize*, ICML 2025, arXi
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 
 from memnb.validation import check_points, check_real
 
 from .geometry import TrainingSet, check_training_set
+from .networks import ReLUNetwork
 
-__all__ = ["EmpiricalBayesDenoiser", "RampDenoiser", "ReLUNetwork", "ramp_family"]
+__all__ = ["EmpiricalBayesDenoiser", "RampDenoiser", "ramp_family"]
 
 NARROW = 64  # a ramp of less than this many machine epsilons has no slope
 BLOCK = 1_000_000  # numbers in an array of differences
-
-
-@dataclass(frozen=True, eq=False)
-class ReLUNetwork:
-    r"""A shallow ReLU network with explicit weights, :math:`h(y) = A [W y + b]_+ + V y + c`.
-
-    Parameters
-    ----------
-    W : Tensor, shape (units, d)
-        Input weights, one row :math:`w_k` for each unit.
-    b : Tensor, shape (units,)
-        Biases.
-    A : Tensor, shape (d, units)
-        Output weights, one column :math:`a_k` for each unit.
-    V : Tensor, shape (d, d)
-        Skip connection.
-    c : Tensor, shape (d,)
-        Offset.
-    """
-
-    W: torch.Tensor
-    b: torch.Tensor
-    A: torch.Tensor
-    V: torch.Tensor
-    c: torch.Tensor
-
-    def __call__(self, y: torch.Tensor) -> torch.Tensor:
-        """Evaluate at y of shape (..., d)."""
-        y = check_points("y", y, self.W.shape[1])
-        dtype = torch.promote_types(y.dtype, self.W.dtype)
-        y, w, a, v = (t.to(dtype) for t in (y, self.W, self.A, self.V))
-        return torch.relu(y @ w.mT + self.b) @ a.mT + y @ v.mT + self.c
-
-    def cost(self) -> float:
-        r"""The norm :math:`\tfrac12 \sum_k (\lVert a_k \rVert^2 + \lVert w_k \rVert^2)`."""
-        return 0.5 * float(self.A.square().sum() + self.W.square().sum())
 
 
 class RampDenoiser:

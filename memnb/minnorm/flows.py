@@ -46,7 +46,7 @@ from memnb.validation import check_points, check_real
 
 from ._coupled import probability_flow_coupled, score_flow_coupled
 from .denoisers import RampDenoiser
-from .geometry import TrainingSet
+from .geometry import TrainingSet, check_training_set
 from .stepped import check_grid
 
 __all__ = [
@@ -339,7 +339,7 @@ def critical_time(y: torch.Tensor, training_set: TrainingSet, alpha: float) -> t
     ----------
     arXiv:2506.19031, Theorem 4.4.
     """
-    if not training_set.is_orthogonal:
+    if not check_training_set(training_set).is_orthogonal:
         raise ValueError(f"training_set must be orthogonal data, got kind {training_set.kind!r}")
     alpha = check_real("alpha", alpha, 0, math.inf, open_low=True, open_high=True)
     y = check_points("y", y, training_set.dim)

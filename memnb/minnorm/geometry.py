@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from memnb.validation import check_points
+from memnb.validation import check_numbers, check_points
 
 __all__ = ["TrainingSet"]
 
@@ -255,7 +255,7 @@ def check_training_set(value: Any) -> TrainingSet:
 def check_subset(on: Any, training_set: TrainingSet) -> torch.Tensor:
     """Return the argument ``on`` as a tensor of 0 and 1, shape (..., K), or raise."""
     like = training_set.lengths
-    on = check_points("on", torch.as_tensor(on, device=like.device).to(like), len(like))
+    on = check_points("on", check_numbers("on", on).to(like), len(like))
     if not ((on == 0) | (on == 1)).all():
         raise ValueError("on must hold True and False, or 1 and 0")
     return on

@@ -40,7 +40,7 @@ import torch
 
 from memnb.validation import check_integer, check_points, check_real
 
-from .denoisers import ReLUNetwork
+from .networks import ReLUNetwork
 
 __all__ = ["minimum_norm_planar"]
 

@@ -108,16 +108,24 @@ def _line(x, distance, rounding):
     if (x - first - t[:, None] * u).norm(dim=1).max() > rounding:
         return None
     t, order = t.sort()
-    gaps = t.diff()
+    gaps = _one_length(t.diff(), rounding)
+    t = torch.cat([t.new_zeros(1), gaps.cumsum(0)])
     fields = {
         "center": x[order[0]],
         "directions": u.expand(len(gaps), -1),
         "lengths": gaps,
-        "low": t[:-1] - t[0],
-        "high": t[1:] - t[0],
+        "low": t[:-1],
+        "high": t[1:],
         "kind": "line",
     }
     return order, fields
+
+
+def _one_length(lengths, rounding):
+    """The mean of lengths that only rounding tells apart, since equal ones have an exact flow."""
+    if lengths.max() - lengths.min() <= 2 * rounding:
+        return lengths.mean().expand(len(lengths)).clone()
+    return lengths
 
 
 def _seen_from(x, k):
@@ -147,6 +155,7 @@ def _edges(x, rounding):
             # The nearest orthonormal directions: right angles are then right to the last digit.
             left, _, right = torch.linalg.svd(u, full_matrices=False)
             u, kind = left @ right, "orthogonal"
+        length = _one_length(length, rounding)
         fields = {
             "center": x[k],
             "directions": u,

@@ -28,7 +28,7 @@ from typing import Any
 
 import torch
 
-from memnb.validation import check_integer, check_real
+from memnb.validation import check_integer, check_numbers, check_real
 
 from .data import check_lengths, orthogonal_set
 from .geometry import TrainingSet
@@ -89,7 +89,7 @@ def _directions_of_angle(angle, n_points):
 
 
 def _directions_of_gram(gram, n_points):
-    gram = torch.as_tensor(gram)
+    gram = check_numbers("gram", gram)
     eps = torch.finfo(gram.dtype if gram.is_floating_point() else torch.float64).eps
     gram = gram.double().cpu()
     n_edges = n_points - 1

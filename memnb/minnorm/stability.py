@@ -45,7 +45,7 @@ from typing import Any
 import torch
 
 from memnb.streams import stream
-from memnb.validation import check_integer, check_real
+from memnb.validation import check_integer, check_numbers, check_real
 
 from .denoisers import RampDenoiser
 from .geometry import TrainingSet, check_subset, check_training_set
@@ -271,7 +271,7 @@ def sum_drift(
         If an argument is not of its kind or out of its range.
     """
     check_training_set(training_set)
-    on = torch.as_tensor(on)
+    on = check_numbers("on", on)
     check_real("duration", duration, 0, math.inf, open_low=True, open_high=True)
     grid = torch.arange(0, duration + STEP / 2, STEP, dtype=torch.float64)
     parts = []

@@ -14,6 +14,9 @@ from torchdiffeq import odeint
 
 from memnb.validation import check_choice, check_points, check_real
 
+from .denoisers import EmpiricalBayesDenoiser, RampDenoiser
+from .networks import ReLUNetwork
+
 __all__ = ["probability_flow_stepped", "score_flow_stepped"]
 
 FIXED_STEP = ("euler", "midpoint", "rk4")
@@ -170,6 +173,11 @@ def probability_flow_stepped(
         tolerance does not exist, or the flow leaves all bounds.
     """
     check_choice("variable", variable, ("t", "sigma", "log_sigma"))
+    if isinstance(family, (RampDenoiser, EmpiricalBayesDenoiser, ReLUNetwork)):
+        raise TypeError(
+            "family must map a noise level to a denoiser, got a denoiser, "
+            f"{type(family).__name__}: see memnb.ramp_family"
+        )
     y = check_points("y", y)
     grid = check_grid("grid", grid, decreasing=True)
     if grid[-1] == 0 and (method != "euler" or variable == "log_sigma"):

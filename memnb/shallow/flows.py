@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from memnb.minnorm.data import orthogonal_set
-from memnb.minnorm.denoisers import RampDenoiser, ReLUNetwork
+from memnb.minnorm.denoisers import RampDenoiser
 from memnb.minnorm.flows import score_flow
 from memnb.minnorm.grids import log_uniform_grid
+from memnb.minnorm.networks import ReLUNetwork
 from memnb.minnorm.stepped import probability_flow_stepped, score_flow_stepped
 from memnb.validation import check_integer, check_real
 

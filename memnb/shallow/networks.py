@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 import torch
 
-from memnb.minnorm.denoisers import ReLUNetwork
+from memnb.minnorm.networks import ReLUNetwork
 from memnb.streams import stream
 from memnb.validation import check_integer, check_points
 

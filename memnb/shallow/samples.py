@@ -23,6 +23,7 @@ import torch
 
 from memnb.minnorm.data import TrainingSet
 from memnb.minnorm.denoisers import RampDenoiser
+from memnb.minnorm.geometry import check_training_set
 from memnb.streams import stream
 from memnb.validation import check_integer, check_real
 
@@ -108,8 +109,7 @@ def draw_samples(
     >>> draw_samples(orthogonal_set(3, 2), [0.1, 0.2], n_noisy=50).inputs.shape
     torch.Size([2, 150, 3])
     """
-    if not isinstance(training_set, TrainingSet):
-        raise TypeError(f"training_set must be a TrainingSet, got {type(training_set).__name__}")
+    check_training_set(training_set)
     check_integer("n_noisy", n_noisy, 1)
     levels = _levels(sigma)
     if generator is None:

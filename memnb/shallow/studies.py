@@ -10,8 +10,8 @@ import torch
 
 from memnb.commands import each
 from memnb.minnorm.data import gaussian_starts, orthogonal_set
-from memnb.minnorm.denoisers import ReLUNetwork
 from memnb.minnorm.endpoints import classify
+from memnb.minnorm.networks import ReLUNetwork
 from memnb.minnorm.stability import function_distance, subsets, sum_drift
 
 from .flows import trained_score_flow

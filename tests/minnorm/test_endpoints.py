@@ -335,6 +335,16 @@ ORIGIN = torch.zeros(1, 5, dtype=torch.float64)
         (lambda: count_endpoints(flow, BOX, 9, chunk=0), ValueError, "chunk must be at least 1"),
         (lambda: count_endpoints(flow, BOX, 9, scale=-1), ValueError, "scale must be in"),
         (lambda: count_endpoints(flow, BOX, 9, seed=-1), ValueError, "seed must be at least 0"),
+        (
+            lambda: count_endpoints(lambda y: y[:1], BOX, 9),
+            ValueError,
+            r"the flow must take starts of shape \(9, 5\) to ends of this shape, got \(1, 5\)",
+        ),
+        (
+            lambda: count_endpoint_pairs(flow, lambda y: None, BOX, 9),
+            ValueError,
+            "to ends of this shape, got NoneType",
+        ),
     ],
 )
 def test_errors_name_the_argument(call, error, message):

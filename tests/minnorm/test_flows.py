@@ -625,6 +625,10 @@ UNEQUAL = obtuse_simplex(3, 2, [1.0, 1.5], angle=120)
         (lambda: probability_flow_stepped(Y, FAMILY, [1, 0.5], method="heun"),
          ValueError, "method must be one of 'euler'"),
         (lambda: score_flow_stepped(Y, SQUARE, [0, 1], rtol=1e-3), ValueError, "rtol and atol"),
+        (lambda: probability_flow_stepped(Y, SQUARE, [1, 0.5]),
+         TypeError, "family must map a noise level to a denoiser, got a denoiser, RampDenoiser"),
+        (lambda: critical_time(Y, SQUARE.training_set.points, 0.1),
+         TypeError, r"training_set must be a TrainingSet, got Tensor: memnb.training_set\(points"),
     ],
 )  # fmt: skip
 def test_errors_name_the_argument(call, error, message):

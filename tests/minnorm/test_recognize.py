@@ -180,3 +180,26 @@ def test_right_angles_among_obtuse_ones_are_an_obtuse_simplex():
     unit = torch.nn.functional.normalize(normal(0, "in balls", 500, 1, 3), dim=-1)
     assert (h(points + 0.299 * unit) - points).abs().max() < 1e-12
     assert memnb.sum_margin([1, 0, 1], data) == 0 < memnb.sum_margin([1, 1, 0], data)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e2, 1e4, 1e6])
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+@pytest.mark.parametrize("kind", ["simplex", "line"])
+def test_equal_lengths_stay_equal_far_from_the_origin(kind, scale, offset):
+    """Their exact probability flow is known for ramps of one width only; ends move with the set."""
+    if kind == "simplex":
+        exact = memnb.obtuse_simplex(4, 5, angle=97, seed=1)
+    else:
+        exact = memnb.training_set([[0.0, 0.0], [0.6, 0.8], [1.2, 1.6], [1.8, 2.4]])
+    y = normal(1, "starts", 60, exact.dim)
+    ends = memnb.probability_flow(y, memnb.RampDenoiser(exact, 0.1), 1.0, 0.0)
+    data = memnb.training_set(scale * (exact.points + offset))
+    assert data.kind == exact.kind and len(data.lengths.unique()) == 1
+    h = memnb.RampDenoiser(data, 0.1 * scale)
+    moved = memnb.probability_flow(scale * (y + offset), h, scale, 0.0) / scale - offset
+    assert (moved - ends).abs().max() < 1e-13 + 4e-15 * offset
+
+
+def test_lengths_that_differ_by_more_than_rounding_stay_apart():
+    points = memnb.obtuse_simplex(3, 2, [1.0, 1.0 + 1e-9], angle=100).points
+    assert memnb.training_set(points).lengths.diff().abs().item() == pytest.approx(1e-9, rel=1e-5)
