@@ -19,7 +19,8 @@ from memnb import parameters
 from memnb.book.api import api_pages, package_map
 from memnb.book.check import check
 from memnb.book.layout import Layout
-from memnb.book.pages import claims_page, times_page
+from memnb.book.pages import times_page
+from memnb.book.verdicts import anchored, claims_page
 
 
 def snapshot(folder):
@@ -198,16 +199,37 @@ def test_generated_pages():
     output = {"data": record._repr_mimebundle_()}
     executed = {"01-a": {"cells": [{"cell_type": "code", "outputs": [output]}]}}
     page = claims_page(executed)
-    assert "1 reproduced, 0 differs, 0 not attempted" in page
-    assert (
-        r"| A \| B | S | [01](../notebooks/01-a.ipynb) | 1<br><small>*Would notice:* 2</small> |"
-        in page
-    )
+    assert '<span class="memnb-verdict memnb-reproduced">1 reproduced</span></p>' in page
+    assert page.count('<li class="memnb-row"') == 1
+    for part in ("A | B <small>(S)</small>", "</strong> 2</p>", "../notebooks/01-a.html#claim-1"):
+        assert part in page
     times = {
         "seconds": 2.25, "parameters": {"profile": "paper"}, "finished": "now",
         "versions": {"torch": "1"}, "python": "3",
     }  # fmt: skip
     assert "| 2.2 | 1 | paper | now |" in times_page({"01-a": times}, executed)
+
+
+def test_chapters_and_claims_page_refer_to_each_other():
+    from memnb.claims import check as claim
+
+    record = claim("`a` < b", source="P2, eq. (1)", chapter="01-a", measured="1", holds=True,
+                   expect="differs", notices="2")  # fmt: skip
+    outputs = [{"data": record._repr_mimebundle_()}, {"data": record._repr_mimebundle_()}]
+    cells = [
+        {"cell_type": "markdown", "source": ["# Title\n", "\n", "Text"]},
+        {"cell_type": "code", "outputs": outputs},
+    ]
+    page = claims_page({"01-a": {"cells": cells}})
+    assert "## P2" in page and "## This book" not in page
+    assert "<summary><code>a</code> &lt; b <small>(eq. (1))</small></summary>" in page
+    places = re.findall(r"01-a\.html#(claim-\d+)", page)
+    chapter = anchored({"cells": cells})["cells"]
+    shown = "".join(output["data"]["text/html"] for output in chapter[1]["outputs"])
+    assert re.findall(r'id="(claim-\d+)"', shown) == places == ["claim-1", "claim-2"]
+    title, line, text = chapter[0]["source"].split("\n\n")
+    assert (title, text) == ("# Title", "Text")
+    assert "claims.html?chapter=01-a" in line and ">2 differs<" in line
 
 
 def test_api_pages_follow_the_map_of_the_package():

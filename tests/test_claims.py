@@ -5,7 +5,7 @@ import json
 import pytest
 
 from memnb import claims
-from memnb.book.pages import claims_of
+from memnb.book.verdicts import claims_of
 
 FACTS = {
     "statement": "Water boils at 100 °C.",

@@ -17,12 +17,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from memnb.book import api, pages
+from memnb.book import api, pages, verdicts
 from memnb.book.execute import ended, execute
 from memnb.book.layout import Layout
 from memnb.processes import tied
 
 __all__ = ["BuildFailed", "build", "serve"]
+
+
+_FOR_TOOLS = re.compile(r"^# NBVAL_\w+\n|[ ]+# fmt: skip$", re.MULTILINE)
 
 
 class BuildFailed(RuntimeError):
@@ -56,6 +59,7 @@ def _clean(notebook: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
         cell["metadata"] = {"tags": own} if own else {}
         if cell["cell_type"] == "code":
             cell["execution_count"] = None
+            cell["source"] = _FOR_TOOLS.sub("", "".join(cell["source"]))
     return notebook
 
 
@@ -67,7 +71,7 @@ def _stage(layout: Layout, stage: Path, chapters: list[str]) -> None:
         source = layout.load(chapter)
         notebooks[chapter] = _clean(pages.load(layout.executed / f"{chapter}.ipynb"), source)
         records[chapter] = pages.load(layout.executed / f"{chapter}.json")
-        text = json.dumps(notebooks[chapter])
+        text = json.dumps(verdicts.anchored(notebooks[chapter]))
         (stage / "notebooks" / f"{chapter}.ipynb").write_text(text)
     shutil.copytree(layout.root / "book", stage / "book")
     shutil.copytree(layout.root / "assets", stage / "assets")
@@ -75,7 +79,7 @@ def _stage(layout: Layout, stage: Path, chapters: list[str]) -> None:
         shutil.copy(layout.root / name, stage / name)
     toc = (stage / "_toc.yml").read_text()
     generated = {
-        "claims": lambda: pages.claims_page(notebooks),
+        "claims": lambda: verdicts.claims_page(notebooks),
         "execution-times": lambda: pages.times_page(records, notebooks),
     }
     for name, write in generated.items():

@@ -1,0 +1,170 @@
+"""The book: the page of claims and verdicts, and how chapters and that page refer to each other."""
+
+import html
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from memnb.claims import MIME, VERDICTS, Claim
+
+__all__ = ["anchored", "claims_of", "claims_page"]
+
+# Who states a claim: how its source begins, and the heading of its group
+GROUPS = (
+    ("Zeno et al. 2025", "Zeno et al. 2025"),
+    ("Zeno et al. 2023", "Zeno et al. 2023"),
+    ("P2", "P2: Halder 2025"),
+    ("this book", "This book"),
+    ("", "Other papers"),
+)
+MEANINGS = {
+    "reproduced": "the measurement supports the statement.",
+    "differs": "the measurement does not support it, or only in part; see the chapter.",
+    "not attempted": "the chapters do not test it, for the reason given.",
+    "not judged": "the chapter was executed with other parameters than those of which the "
+    "statement speaks.",
+}
+
+
+def claims_of(notebook: dict[str, Any]) -> list[Claim]:
+    """The claims recorded in the outputs of an executed notebook, in order.
+
+    Parameters
+    ----------
+    notebook : dict
+        Notebook in its JSON form.
+
+    Returns
+    -------
+    list of Claim
+    """
+    return [Claim(**output["data"][MIME]) for output in _outputs(notebook)]
+
+
+def _outputs(notebook: dict[str, Any]) -> list[dict[str, Any]]:
+    outputs = (o for cell in notebook["cells"] for o in cell.get("outputs", []))
+    return [o for o in outputs if MIME in o.get("data", {})]
+
+
+def _anchor(number: int) -> str:
+    return f"claim-{number}"
+
+
+def _badge(verdict: str, text: str = "") -> str:
+    style = verdict.replace(" ", "-")
+    return f'<span class="memnb-verdict memnb-{style}">{text or verdict}</span>'
+
+
+def _counts(claims: Iterable[Claim]) -> list[str]:
+    """A badge with the number of claims of each verdict that occurs."""
+    counts = Counter(claim.verdict for claim in claims)
+    return [_badge(v, f"{counts[v]} {v}") for v in VERDICTS if counts[v]]
+
+
+def anchored(notebook: dict[str, Any]) -> dict[str, Any]:
+    """A chapter whose claims can be linked to, and whose first lines count its verdicts.
+
+    Parameters
+    ----------
+    notebook : dict
+        Executed notebook in its JSON form; it is changed.
+
+    Returns
+    -------
+    dict
+        The same notebook.
+    """
+    for number, output in enumerate(_outputs(notebook), 1):
+        text = "".join(output["data"]["text/html"])
+        output["data"]["text/html"] = text.replace(
+            '<div class="memnb-claim"', f'<div class="memnb-claim" id="{_anchor(number)}"', 1
+        )
+    claims = claims_of(notebook)
+    first = notebook["cells"][0]
+    title, _, rest = "".join(first["source"]).partition("\n")
+    if claims and first["cell_type"] == "markdown" and title.startswith("# "):
+        page = f"../book/claims.html?chapter={claims[0].chapter}"
+        link = f'<a href="{page}">Claims of this chapter</a>'
+        line = f'<p class="memnb-verdicts">{link}: {" ".join(_counts(claims))}</p>'
+        first["source"] = f"{title}\n\n{line}\n{rest}"
+    return notebook
+
+
+def _text(text: str) -> str:
+    """Text as HTML, with names of code between backticks."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+
+
+def _row(claim: Claim, number: int, titles: dict[str, str]) -> str:
+    """A claim: its verdict, its statement, which opens what was measured, and where it stands."""
+    group = next(start for start, _ in GROUPS if claim.source.startswith(start))
+    place = claim.source.removeprefix(group).lstrip(",; ")
+    source = f" <small>({_text(place)})</small>" if place else ""
+    details = [f"<p><strong>Measured:</strong> {_text(claim.measured)}</p>"]
+    if claim.evidence:
+        details.append(f"<p>{_text(claim.evidence)}</p>")
+    if claim.notices:
+        details.append(f"<p><strong>Would notice:</strong> {_text(claim.notices)}</p>")
+    digits = claim.chapter.split("-")[0]
+    title = html.escape(titles[claim.chapter])
+    return (
+        f'<li class="memnb-row" data-verdict="{claim.verdict}" data-chapter="{claim.chapter}">'
+        f"{_badge(claim.verdict)}"
+        f"<details><summary>{_text(claim.statement)}{source}</summary>{''.join(details)}</details>"
+        f'<a href="../notebooks/{claim.chapter}.html#{_anchor(number)}" '
+        f'title="{title}">chapter&nbsp;{int(digits)}</a></li>'
+    )
+
+
+def _title(notebook: dict[str, Any], chapter: str) -> str:
+    cells = notebook["cells"]
+    text = "".join(cells[0]["source"]) if cells and "source" in cells[0] else ""
+    found = re.match(r"# (.+)", text)
+    return found.group(1) if found else chapter
+
+
+def claims_page(notebooks: dict[str, dict[str, Any]]) -> str:
+    """Markdown of the claims page: counts, then every claim, grouped by who states it.
+
+    Parameters
+    ----------
+    notebooks : dict
+        Chapter name to executed notebook.
+
+    Returns
+    -------
+    str
+    """
+    titles = {chapter: _title(notebook, chapter) for chapter, notebook in notebooks.items()}
+    numbered = [
+        (claim, number)
+        for notebook in notebooks.values()
+        for number, claim in enumerate(claims_of(notebook), 1)
+    ]
+    lines = [
+        "# Claims and verdicts",
+        "",
+        "Each line is a statement of a source and what this book found when its chapters were "
+        "executed. Open a line to see what was measured, and how wrong the statement would have "
+        "to be for its check to fail. A chapter whose measurement no longer supports its verdict "
+        "stops the build. The claims come above all from {cite:t}`zeno2025memorize`, "
+        "{cite:t}`zeno2023minimum` and {cite:t}`halder2025onset`, which the chapters call P2.",
+        "",
+        f'<p class="memnb-verdicts">{" ".join(_counts(c for c, _ in numbered))}</p>',
+        "",
+        *(f"- **{verdict}**: {meaning}" for verdict, meaning in MEANINGS.items()),
+        "",
+        '<div class="memnb-filter"></div>',
+        "",
+    ]
+    for start, heading in GROUPS:
+        group = [
+            (claim, number)
+            for claim, number in numbered
+            if next(s for s, _ in GROUPS if claim.source.startswith(s)) == start
+        ]
+        if group:
+            rows = "\n".join(_row(claim, number, titles) for claim, number in group)
+            lines += [f"## {heading}", "", f'<ul class="memnb-rows">\n{rows}\n</ul>', ""]
+    return "\n".join(lines)
