@@ -106,7 +106,7 @@ def _trace(curve: Curve, name: str, index: int) -> go.Scatter:
 def _log_axis(values: Sequence[float], narrow: bool) -> dict[str, Any]:
     """A logarithmic axis with ticks at 1, 2, 5, 10, ..., or at powers of 10 if it is long.
 
-    At every second power if the panel is narrow, or turned labels would cover each other.
+    At 1, 3, 10 or every second power if the panel is narrow, so that labels need not be turned.
     """
     positive = [float(v) for v in values if v > 0]
     if not positive:
@@ -118,7 +118,8 @@ def _log_axis(values: Sequence[float], narrow: bool) -> dict[str, Any]:
             "tickangle": 0,
         }  # fmt: skip
     powers = range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)
-    return {"type": "log", "tickvals": [m * 10.0**k for k in powers for m in (1, 2, 5)]}
+    steps = (1, 3) if narrow and most / least > 10 else (1, 2, 5)
+    return {"type": "log", "tickvals": [m * 10.0**k for k in powers for m in steps]}
 
 
 def curves_figure(
@@ -195,7 +196,8 @@ def curves_figure(
             trace.update(legendgroup=name, showlegend=name not in shown)
             shown.add(name)
             figure.add_trace(trace, **where)
-        for k, (label, at) in enumerate((marks or {}).get(title, {}).items()):
+        marked = sorted((marks or {}).get(title, {}).items(), key=lambda mark: mark[1])
+        for k, (label, at) in enumerate(marked):
             figure.add_vline(x=float(at), **where, **MARK)
             figure.add_annotation(
                 x=math.log10(at) if log_x else at, y=1, yref="y domain", text=label,
