@@ -16,7 +16,7 @@ import torch
 from memnb.explorers.base import Axis, Explorer
 from memnb.figures import unet_transition as figures
 from memnb.figures.display import escape, is_static
-from memnb.unet import metric, readback, runs
+from memnb.unet import metric, readback, runs, start
 from memnb.unet.copies import THRESHOLD, agreement, nearest_neighbors
 from memnb.unet.diffusion import make_schedule
 from memnb.unet.sampling import gaussian_noise, sample
@@ -25,7 +25,7 @@ from memnb.unet.training import train
 if TYPE_CHECKING:
     import ipywidgets
 
-__all__ = ["EXPLORERS", "LiveTraining", "copies", "figure_four", "two_networks"]
+__all__ = ["EXPLORERS", "LiveTraining", "copies", "figure_four", "over_time", "two_networks"]
 
 COLUMNS = 8
 LABELS = ("made", "nearest")  # short: they take width from the images on a phone
@@ -57,7 +57,7 @@ def copies() -> Explorer:
         Axis("n", "training images n", sizes, 64),
         Axis("steps", "diffusion steps", runs.SAMPLE_STEPS, 25, (5, 25, 50)),
         Axis("threshold", "threshold θ", (0.1, 0.2, THIRD, 0.5, 0.7), THIRD, (0.1, THIRD, 0.7)),
-        Axis("seed", "seed of the noise", runs.NOISE_SEEDS, 1, (1, 4)),
+        Axis("seed", "seed of the noise", start.NOISE_SEEDS, 1, (1, 4)),
     )
     alt = (
         "Eight generated digits over the nearest training digit of each, with a mark that says "
@@ -85,7 +85,7 @@ def two_networks() -> Explorer:
     axes = (
         Axis("n", "training images n, each", readback.digit_sizes("ab"), 8),
         Axis("steps", "diffusion steps", runs.SAMPLE_STEPS, 25, (5, 25, 50)),
-        Axis("seed", "seed of the noise", runs.NOISE_SEEDS, 1, (1, 2, 4)),
+        Axis("seed", "seed of the noise", start.NOISE_SEEDS, 1, (1, 2, 4)),
     )
     alt = (
         "Eight digits of one network over eight of another, made from the same noise. With few "
@@ -133,6 +133,43 @@ def figure_four() -> Explorer:
         "for the U-Net, for a generator that is perfect and for one that only copies."
     )
     return Explorer(frame, axes, alt, "The paper's Figure 4, with two controls", number="6.10")
+
+
+def over_time() -> Explorer:
+    """Digits that a network generates while it is trained, over their nearest training digits.
+
+    Returns
+    -------
+    Explorer
+        Sliders: number of training images ``n`` and training ``step``. Shown is the last snapshot
+        up to that step.
+    """
+
+    def frame(n: int, step: int) -> go.Figure:
+        network = readback.time_networks()[n][0]
+        at = max((s for s in network.snapshots if s <= step), default=network.snapshots[0])
+        x, _ = readback.snapshots(network)[at]
+        training = network.images()
+        near = nearest_neighbors(x, training)
+        memorized = near.memorized()
+        share = 100 * memorized.double().mean().item()
+        end = ", the last" if at < step and at == network.snapshots[-1] else ""
+        note = f"after {at} steps{end}; copies among all {len(x)}: {share:.0f} %"
+        rows = (x[:COLUMNS], training[near.index[:COLUMNS]])
+        return figures.gallery_figure(rows, LABELS, memorized[:COLUMNS], note)
+
+    networks = readback.time_networks()
+    steps = sorted({step for some in networks.values() for step in some[0].snapshots})
+    axes = (
+        Axis("n", "training images n", tuple(networks), 32),
+        Axis("step", "training step", steps, 480),
+    )
+    alt = (
+        "Eight generated digits over the nearest training digit of each, with a mark that says "
+        "copy or new. Early all are new, whatever n is; later they become copies, the later the "
+        "more training images there are."
+    )
+    return Explorer(frame, axes, alt, "What is generated in the course of training", number="6.16")
 
 
 class LiveTraining:
@@ -224,4 +261,9 @@ class LiveTraining:
         return self.widget()._repr_mimebundle_()
 
 
-EXPLORERS = {"copies": copies, "two-networks": two_networks, "figure-four": figure_four}
+EXPLORERS = {
+    "copies": copies,
+    "two-networks": two_networks,
+    "figure-four": figure_four,
+    "over-time": over_time,
+}

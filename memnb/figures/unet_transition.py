@@ -92,7 +92,7 @@ def gallery_figure(
 ) -> go.Figure:
     r"""Images in rows, and under each column whether its image is a copy.
 
-    Figures 6.2, 6.6, 6.11, 6.12 and 6.15 of the book.
+    Figures 6.2, 6.6, 6.11, 6.12, 6.15 and 6.16 of the book.
 
     Parameters
     ----------

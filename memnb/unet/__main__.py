@@ -70,14 +70,24 @@ def train_network(
     checkpoint = done.with_suffix(".checkpoint")
     every = 20 if config.size == "paper" else 500  # a minute or two on a CPU core
     began = time.monotonic()
-    net, losses = train(
-        network.images(), config, checkpoint=checkpoint, every=every, progress=parent is None,
-        on_step=with_parent,
-    )  # fmt: skip
-    arrays = {"loss": losses.float(), **network.generate(net, config)}
+    partial = done.with_suffix(".snapshots")
+    arrays = keeping.read_snapshots(partial, network)
+    for step in network.snapshots or (None,):  # None: once, at the end
+        mark = "" if step is None else f"step{step}_"
+        if any(name.startswith(mark) for name in arrays):
+            continue
+        net, losses = train(
+            network.images(), config, checkpoint=checkpoint, every=every, until=step,
+            progress=parent is None, on_step=with_parent,
+        )  # fmt: skip
+        arrays |= {f"{mark}{k}": v for k, v in network.generate(net, config).items()}
+        arrays["loss"] = losses.float()
+        if step is not None:
+            keeping.write_snapshots(partial, network, arrays)
     seconds = time.monotonic() - began
     keeping.write(run, network, workdir, arrays, device_name(device), seconds)
-    checkpoint.unlink()
+    for left in (checkpoint, partial):
+        left.unlink(missing_ok=True)
 
 
 def _train_run(options: argparse.Namespace) -> str:

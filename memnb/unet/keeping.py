@@ -24,11 +24,13 @@ __all__ = [
     "finished",
     "finished_path",
     "read_metric",
+    "read_snapshots",
     "read_stored",
     "settings",
     "write",
     "write_metric",
     "write_run",
+    "write_snapshots",
 ]
 
 PACKAGES = ("diffusers", "scikit-learn")  # whose versions a record names beside torch's
@@ -111,6 +113,49 @@ def write(
         torch.save(
             {"arrays": dict(arrays), "about": about, "training": settings(network)}, fresh
         )  # fmt: skip
+
+
+def read_snapshots(path: Path, network: Network) -> dict[str, torch.Tensor]:
+    """What a network that is still trained has generated so far, by name.
+
+    Parameters
+    ----------
+    path : path
+    network : Network
+
+    Returns
+    -------
+    dict of str to Tensor
+        Empty if there is no file, or one of another configuration.
+
+    Raises
+    ------
+    ValueError
+        If the file is cut off, or is none of this kind.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        whole = torch.load(path, map_location="cpu", weights_only=True)
+        return whole["arrays"] if whole["training"] == settings(network) else {}
+    except Exception as error:  # as in finished()
+        raise ValueError(
+            f"{path} holds no snapshots, or is cut off; remove it and the checkpoint beside it, "
+            f"and the network is trained anew"
+        ) from error
+
+
+def write_snapshots(path: Path, network: Network, arrays: Mapping[str, torch.Tensor]) -> None:
+    """Write what a network has generated so far, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+    network : Network
+    arrays : dict of str to Tensor
+    """
+    with results.replacing(path) as fresh:
+        torch.save({"arrays": dict(arrays), "training": settings(network)}, fresh)
 
 
 def read_stored(run: str) -> tuple[dict[str, Kept], list[str]]:

@@ -20,16 +20,9 @@ from .diffusion import DiffusionSchedule, make_schedule
 from .images import Digits
 from .metric import GENERATORS, MEASURED, N_SIMULATIONS, RULES
 from .network import UNet
-from .runs import (
-    CHAPTER,
-    NOISE_SEEDS,
-    PER_SEED,
-    RUNS,
-    SAMPLE_STEPS,
-    OnDigits,
-    digit_split,
-)
-from .sampling import gaussian_noise
+from .over_time import OverTime
+from .runs import CHAPTER, RUNS, SAMPLE_STEPS, OnDigits
+from .start import NOISE_SEEDS, PER_SEED, digit_split, start_noise
 
 __all__ = [
     "digit_images",
@@ -41,7 +34,9 @@ __all__ = [
     "pixel_spread",
     "record",
     "scaled",
+    "snapshots",
     "split",
+    "time_networks",
     "training_digits",
     "transition",
 ]
@@ -108,7 +103,7 @@ def split() -> Digits:
 
 def noise() -> torch.Tensor:
     """The noise from which all networks on digits generated, shape (256, 1, 8, 8)."""
-    return torch.cat([gaussian_noise(PER_SEED, 8, seed) for seed in NOISE_SEEDS])
+    return start_noise()
 
 
 @cache
@@ -191,6 +186,59 @@ def digit_network(n: int) -> tuple[UNet, DiffusionSchedule]:
         {name: part.reshape(shapes[name]) for name, part in zip(shapes, parts, strict=True)}
     )
     return net.eval(), make_schedule(config.schedule, config.diffusion_steps)
+
+
+@cache
+def time_networks(variant: str = "time") -> dict[int, tuple[OverTime, ...]]:
+    """The networks with snapshots that were kept, by n in order; of one n in the order of seeds.
+
+    Parameters
+    ----------
+    variant : {"time", "full"}
+        Those with batches of 16, or of n.
+
+    Returns
+    -------
+    dict of int to tuple of OverTime
+
+    Raises
+    ------
+    ValueError
+        If there is no such variant.
+    """
+    check_choice("variant", variant, ("time", "full"))
+    arrays, by_n = load("time"), {}
+    for network in sorted(RUNS["time"], key=lambda network: (network.n, network.seed)):
+        if network.variant == variant and f"{network.key}-loss" in arrays:
+            by_n.setdefault(network.n, []).append(network)
+    return {n: tuple(networks) for n, networks in by_n.items()}
+
+
+def snapshots(network: OverTime) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
+    """What a network generated while it was trained.
+
+    Parameters
+    ----------
+    network : OverTime
+        One of :func:`time_networks`.
+
+    Returns
+    -------
+    dict of int to (Tensor, Tensor)
+        For each step in order: images, float32 of shape (256, 1, 8, 8) with values in [0, 1], and
+        the denoising errors on training and on held-out digits.
+
+    Raises
+    ------
+    KeyError
+        If it was not kept.
+    """
+    arrays = load("time")
+    starts = {step: f"{network.key}-step{step}_" for step in network.snapshots}
+    return {
+        step: (arrays[f"{start}images"].float() / 255, arrays[f"{start}errors"])
+        for step, start in starts.items()
+    }
 
 
 def transition(run: str, variant: str, rule: str, generator: str = "network") -> dict[str, Any]:

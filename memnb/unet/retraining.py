@@ -12,11 +12,14 @@ from typing import Any
 
 import torch
 
+from memnb.validation import check_choice
+
 from .diffusion import DiffusionSchedule
+from .over_time import OverTime
 from .sampling import sample
 from .training import train
 
-__all__ = ["Retrained", "resampling_gap", "retrain"]
+__all__ = ["Retrained", "resampling_gap", "retrain", "retrain_to"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +80,37 @@ def retrain(network: Any, arrays: Mapping[str, torch.Tensor]) -> Retrained:
     name = "images" if "images" in generated else "ddim25"
     images, stored = (_values(x) for x in (generated[name], arrays[f"{network.key}-{name}"]))
     return Retrained(images, stored, losses.double(), arrays[f"{network.key}-loss"].double())
+
+
+def retrain_to(network: OverTime, arrays: Mapping[str, torch.Tensor], step: int) -> Retrained:
+    """Train a network with snapshots again as far as to one of them, and compare with that one.
+
+    Parameters
+    ----------
+    network : OverTime
+    arrays : dict of str to Tensor
+        What was kept of the run ``time``.
+    step : int
+        One of its snapshots.
+
+    Returns
+    -------
+    Retrained
+        Its losses are the two denoising errors, on training and on held-out digits.
+
+    Raises
+    ------
+    ValueError
+        If there is no such snapshot.
+    KeyError
+        If nothing was kept of this network.
+    """
+    check_choice("step", step, network.snapshots)
+    config, start = network.config(), f"{network.key}-step{step}_"
+    net, _ = train(network.images(), config, until=step, progress=False)
+    generated = network.generate(net, config)
+    images, stored = (_values(x) for x in (generated["images"], arrays[f"{start}images"]))
+    return Retrained(images, stored, generated["errors"], arrays[f"{start}errors"])
 
 
 def _values(x: torch.Tensor) -> torch.Tensor:

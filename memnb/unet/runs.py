@@ -12,6 +12,8 @@ rate       small nets of the protocol with other learning rates
 paper      the protocol with the network of 12.9 million parameters on 16 by 16 pixels, in bfloat16
 float32    a few of those in float32
 simplex    small nets on 7 images whose sums are images, for a short and for a long time
+time       small nets on digits, with what they generate at a dozen steps of their training, see
+           :mod:`memnb.unet.over_time`
 live       one small net on 4 digits, for a few seconds: what the chapter trains again
 ========== ======================================================================================
 
@@ -23,23 +25,22 @@ images, starting noise, the noise of each step.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Protocol
 
 import torch
 
 from .diffusion import DiffusionSchedule, make_schedule
-from .images import Digits, check_images, digits, synthetic_images
+from .images import check_images, synthetic_images
+from .over_time import NETWORKS
 from .sampling import gaussian_noise, sample
+from .start import Named, as_bytes, digit_split, start_noise
 from .training import TrainingConfig
 from .virtual_points import KINDS, POINTS, denoise_from, points_of, simplex_images
 
-__all__ = ["CHAPTER", "RUNS", "Network", "OnDigits", "OnSimplex", "OnSynthetic", "digit_split"]
+__all__ = ["CHAPTER", "RUNS", "Network", "OnDigits", "OnSimplex", "OnSynthetic"]
 
 CHAPTER = "06-unet-transition"
 SAMPLE_STEPS = (5, 10, 25, 50)  # of DDIM
-NOISE_SEEDS = (1, 2, 3, 4)
-PER_SEED = 64
 N_GENERATED = 100  # of each network on synthetic images
 N_BACK, BACK_STEPS = 30, (10, 20, 40)  # of the run simplex: points of a kind, steps to noise them
 FREE_FROM = 95
@@ -73,6 +74,10 @@ class Network(Protocol):
     def key(self) -> str:
         """Name of the network in the arrays of its run, as in ``n8-a-s0``."""
 
+    @property
+    def snapshots(self) -> tuple[int, ...]:
+        """Steps of training at which it generates; none if it does so only at the end."""
+
     def config(self) -> TrainingConfig:
         """How it is trained."""
 
@@ -83,15 +88,8 @@ class Network(Protocol):
         """What the trained network generates, as arrays by name."""
 
 
-class _Named:
-    @property
-    def key(self) -> str:
-        """Name of the network in the arrays of its run, as in ``n8-a-s0``."""
-        return f"n{self.n}-{self.variant}-s{self.seed}"
-
-
 @dataclass(frozen=True)
-class OnDigits(_Named):
+class OnDigits(Named):
     """A network on handwritten digits.
 
     Parameters
@@ -133,11 +131,10 @@ class OnDigits(_Named):
     def generate(self, net: Callable, config: TrainingConfig) -> dict[str, torch.Tensor]:
         """``ddim5`` and so on: uint8 of shape (256, 1, 8, 8), 255 for the value 1; ``weights``."""
         schedule = make_schedule(config.schedule, config.diffusion_steps)
-        noise = torch.cat([gaussian_noise(PER_SEED, 8, seed) for seed in NOISE_SEEDS])
-        noise, arrays = noise.to(config.device), {}
+        noise, arrays = start_noise().to(config.device), {}
         for count in self.sample_steps:
             x = sample(net, schedule, noise, n_steps=count)
-            arrays[f"ddim{count}"] = _bytes((x + 1) / 2)
+            arrays[f"ddim{count}"] = as_bytes((x + 1) / 2)
         if self.keep_weights:
             flat = torch.cat([v.flatten() for v in net.state_dict().values()])
             arrays["weights"] = flat.half().cpu()
@@ -145,7 +142,7 @@ class OnDigits(_Named):
 
 
 @dataclass(frozen=True)
-class OnSynthetic(_Named):
+class OnSynthetic(Named):
     r"""A network on synthetic images.
 
     Parameters
@@ -211,7 +208,7 @@ class OnSynthetic(_Named):
 
 
 @dataclass(frozen=True)
-class OnSimplex(_Named):
+class OnSimplex(Named):
     """A network on an image and six that add one pattern each.
 
     Parameters
@@ -255,26 +252,15 @@ class OnSimplex(_Named):
         """
         schedule = make_schedule(config.schedule, config.diffusion_steps)
         noise = gaussian_noise(N_GENERATED, net.image_size, 1).to(config.device)
-        arrays = {"images": _bytes((sample(net, schedule, noise, n_steps=25) + 1) / 2)}
+        arrays = {"images": as_bytes((sample(net, schedule, noise, n_steps=25) + 1) / 2)}
         # Not from the last step: dividing by the root of its small alpha bar makes any error huge
         rest = DiffusionSchedule(schedule.betas[:FREE_FROM])
         free = ((sample(net, rest, noise, n_steps=25, clip=False) + 1) / 2).half().cpu()
         arrays["free"] = check_images(f"what {self.key} generated", free, bounded=False)
         points = torch.cat([points_of(self.images(), kind, N_BACK) for kind in POINTS])
         back = [denoise_from(net, schedule, points.to(config.device), s) for s in BACK_STEPS]
-        arrays["back"] = _bytes(torch.stack(back)).unflatten(1, (len(POINTS), N_BACK))
+        arrays["back"] = as_bytes(torch.stack(back)).unflatten(1, (len(POINTS), N_BACK))
         return arrays
-
-
-def _bytes(x: torch.Tensor) -> torch.Tensor:
-    """Images with values in [0, 1] as uint8, on the CPU."""
-    return (255 * x).round().clamp(0, 255).to(torch.uint8).cpu()
-
-
-@cache
-def digit_split() -> Digits:
-    """The digits as they are divided for all networks on them."""
-    return digits(0)
 
 
 # Within a run in the order of training: one that is stopped early still spans all sizes
@@ -327,5 +313,6 @@ RUNS: dict[str, list[Network]] = {
         for kind in KINDS
         for steps in (100, 400, 1600)
     ],
+    "time": list(NETWORKS),
     "live": [OnDigits(4, base=LIVE, sample_steps=(25,))],
 }  # fmt: skip

@@ -240,6 +240,7 @@ def train(
     *,
     checkpoint: str | Path | None = None,
     every: int = 500,
+    until: int | None = None,
     progress: bool = True,
     on_step: Callable[[int, int], None] | None = None,
 ) -> tuple[UNet, torch.Tensor]:
@@ -255,6 +256,9 @@ def train(
         goes on from it, to the same result.
     every : int
         See ``checkpoint``.
+    until : int, optional
+        Stop after this step; with a checkpoint the same training can go on from there. To the last
+        step if not given.
     progress : bool
         Show a progress bar.
     on_step : callable, optional
@@ -265,14 +269,15 @@ def train(
     net : UNet
         In evaluation mode, on the configured device.
     losses : Tensor of float64, shape (K,)
-        The mean loss of each of K equal parts of the run, K at most 100.
+        The mean loss of each of K equal parts of the run, K at most 100. With ``until`` of those
+        up to it, the last one as far as it goes.
 
     Raises
     ------
     TypeError, ValueError
         If the images are not images, ``config`` is no :class:`TrainingConfig`, the folder of the
         checkpoint is not there, or the file is not a checkpoint, or is one of other images or
-        another configuration. Nothing is trained then.
+        another configuration, or ``until`` is not allowed or passed. Nothing is trained then.
     """
     if not isinstance(config, TrainingConfig):
         raise TypeError(f"config must be a TrainingConfig, got {type(config).__name__}")
@@ -283,15 +288,20 @@ def train(
     if path is not None and path.is_dir():
         raise ValueError(f"checkpoint must be a file, got the folder {path}")
     run = _Run(config, images)
+    last = run.total if until is None else check_integer("until", until, 1, run.total)
     if path is not None and path.is_file():
         run.restore(_read(path, run))
+    if run.step > last:
+        raise ValueError(f"until must be at least the checkpoint's step {run.step}, got {until}")
     if path is not None:
         _clear(path)
     part = math.ceil(run.total / 100)
-    recent = torch.zeros((), device=run.device)
-    with tqdm(total=run.total, initial=run.step, disable=not progress, desc="Training",
+    begun = run.step % part if run.step < run.total else 0
+    # Where training was stopped within a part, its mean so far is the last loss
+    recent = torch.full((), run.losses.pop() * begun if begun else 0.0, device=run.device)
+    with tqdm(total=last, initial=run.step, disable=not progress, desc="Training",
               leave=None) as bar:  # fmt: skip
-        while run.step < run.total:
+        while run.step < last:
             recent += run.advance()
             if run.step % part == 0 or run.step == run.total:
                 run.losses.append(recent.item() / ((run.step - 1) % part + 1))
@@ -303,6 +313,8 @@ def train(
             # Where a part ends, so that no half of its mean has to be kept
             if path is not None and run.step % (every + -every % part) == 0:
                 _write(path, run.state())
+    if last < run.total and last % part:
+        run.losses.append(recent.item() / (last % part))
     if path is not None:
         _write(path, run.state())
     if run.average is not None:

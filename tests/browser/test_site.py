@@ -17,7 +17,7 @@ SLIDERS = {
     "03-simplex-data": (4, {"N", "d", "threshold"}),
     "04-trained-denoisers": (1, {"method", "flow", "N", "d", "S", "threshold"}),
     "05-linear-model": (2, {"n", "d", "N", "T", "lam", "factor", "n_simulations"}),
-    "06-unet-transition": (3, {"n", "steps", "threshold", "seed"}),
+    "06-unet-transition": (4, {"n", "steps", "threshold", "seed", "step"}),
     "07-audit": (1, {"share", "blur", "other", "n", "d"}),
 }
 MAX_PAGE, MAX_DATA = 8e6, 1.5e6

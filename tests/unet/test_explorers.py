@@ -3,9 +3,11 @@
 import numpy as np
 import torch
 
-from memnb.explorers.unet_transition import LiveTraining
+from memnb.explorers.unet_transition import LiveTraining, over_time
 from memnb.figures import style
 from memnb.figures.unet_transition import GAP, tiles
+from memnb.unet import readback
+from memnb.unet.copies import nearest_neighbors
 
 style.setup()
 
@@ -19,6 +21,20 @@ def test_tiles_keep_every_image():
             part = sheet[5 * r : 5 * r + 4, 5 * c : 5 * c + 4]
             np.testing.assert_allclose(part / 250, image.numpy(), atol=0.5 / 250 + 1e-6)
     assert (sheet[4] == GAP).all() and (sheet[:, 4] == GAP).all()
+
+
+def test_over_time_shows_the_last_snapshot_up_to_a_step_and_says_which():
+    explorer = over_time()
+    (network, *_) = readback.time_networks()[16]
+    last = network.snapshots[-1]
+    texts = {last: f"after {last} steps; ", 2 * last: f"after {last} steps, the last; "}
+    for step, text in (texts | {100: "after 80 steps; ", 79: "after 80 steps; "}).items():
+        figure = explorer.frame(n=16, step=step)
+        assert figure.layout.xaxis.title.text.startswith(text)
+        at = int(text.split()[1])
+        x = readback.snapshots(network)[at][0][:8]
+        nearest = network.images()[nearest_neighbors(x, network.images()).index]
+        np.testing.assert_array_equal(figure.data[0].z, tiles((x, nearest)))
 
 
 def test_the_button_trains_and_shows_what_it_made(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from memnb import results
-from memnb.unet import readback, runs, virtual_points
+from memnb.unet import readback, runs, start, virtual_points
 from memnb.unet.copies import nearest_neighbors, project_on_sums
 from memnb.unet.metric import GENERATORS, MEASURED, RULES
 from memnb.unet.network import UNet, count_parameters
@@ -77,7 +77,7 @@ def test_kept_weights_give_the_kept_images():
 
 
 def test_seeds_of_the_noise_are_parts_of_all_images():
-    parts = [readback.digit_images(8, noise_seed=s) for s in runs.NOISE_SEEDS]
+    parts = [readback.digit_images(8, noise_seed=s) for s in start.NOISE_SEEDS]
     assert torch.equal(torch.cat(parts), readback.digit_images(8))
     near = nearest_neighbors(parts[0], readback.training_digits(8))
     assert near.memorized().double().mean() > 0.9

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from memnb.unet.diffusion import make_schedule
-from memnb.unet.retraining import resampling_gap, retrain
+from memnb.unet.over_time import OVER_TIME, OverTime
+from memnb.unet.retraining import resampling_gap, retrain, retrain_to
 from memnb.unet.runs import PROTOCOL, OnDigits, OnSynthetic
 from memnb.unet.sampling import gaussian_noise, sample
 from memnb.unet.training import TrainingConfig, train
@@ -49,3 +50,18 @@ def test_kept_weights_are_sampled_again():
     x = ((sample(net, schedule, noise, n_steps=25) + 1) / 2).clamp(0, 1)
     assert resampling_gap(net, schedule, noise, x) == 0
     assert resampling_gap(net, schedule, noise, x + 0.25) == pytest.approx(0.25, rel=1e-5)
+
+
+def test_a_network_with_snapshots_is_trained_again_as_far_as_one_of_them(monkeypatch):
+    monkeypatch.setattr("memnb.unet.over_time.STEPS", (2, 5))
+    network = OverTime(16, base=replace(OVER_TIME, steps=250, diffusion_steps=100))
+    net, _ = train(network.images(), network.config(), until=2, progress=False)
+    arrays = {
+        f"{network.key}-step2_{k}": v for k, v in network.generate(net, network.config()).items()
+    }
+    again = retrain_to(network, arrays, 2)
+    assert again.largest_gap == 0 and again.loss_gap == 0 and again.losses.shape == (2,)
+    arrays[f"{network.key}-step2_errors"] = again.losses * torch.tensor([1.0, 0.8])
+    assert retrain_to(network, arrays, 2).loss_gap == pytest.approx(0.25)
+    with pytest.raises(ValueError, match=r"step must be one of 2, 5, got 3"):
+        retrain_to(network, arrays, 3)

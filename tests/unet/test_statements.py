@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from memnb.unet import copies, figure_four, metric, readback, runs, virtual_sums
+from memnb.unet import copies, figure_four, history, metric, readback, runs, virtual_sums
 from memnb.unet.images import STD
 
 UNEQUAL, EQUAL = list(metric.RULES)[:2]
@@ -91,3 +91,21 @@ def test_networks_of_the_papers_size_show_no_trend_with_equal_numbers():
     p, error = readback.transition("paper", "paper", EQUAL)["p"]
     assert ((p > 0.3) & (p < 0.55)).all()
     assert (p[-1] - p[0]).abs() < 3 * torch.hypot(error[-1], error[0])
+
+
+def test_while_digits_are_learned_none_is_a_copy_and_later_many_are():
+    """ "After 240 there are digits, and none of them is a copy, whatever n is." """
+    held_out = readback.split().held_out
+    for n, (network, *_) in readback.time_networks().items():
+        known, snapshots = network.images(), readback.snapshots(network)
+        copied = {
+            step: copies.nearest_neighbors(x, known).memorized().sum().item()
+            for step, (x, _) in snapshots.items()
+        }
+        assert not any(copied[step] for step in (80, 160, 240))
+        first, later = (history.energy_distance(snapshots[s][0], held_out)[0] for s in (80, 240))
+        assert later < 0.75 * first
+        # "The rows become twins", and "with 512 images they do not"
+        last = copied[network.snapshots[-1]]
+        assert n > 64 or last > 100
+        assert n < 512 or last == 0

@@ -72,6 +72,38 @@ def test_a_stopped_run_goes_on_to_the_same_result(
     assert torch.equal(weights(net), weights(done)) and torch.equal(losses, third)
 
 
+def test_training_in_stages_is_training_at_once(images, tmp_path):
+    """Weights, averages and losses, also where a stage ends in the midst of a part of 3 steps."""
+    config, path = replace(SHORT, steps=250), tmp_path / "net.checkpoint"
+    for until in (1, 7, 7, 9, 20):
+        once, losses = train(images, config, until=until, progress=False)
+        stage, resumed = train(images, config, until=until, checkpoint=path, progress=False)
+        assert torch.equal(weights(once), weights(stage)) and torch.equal(losses, resumed)
+        assert len(losses) == -(-until // 3)
+    # The whole in stages of one step is what it is without any
+    for until in range(1, SHORT.steps + 1):
+        net, losses = train(
+            images, SHORT, until=until, checkpoint=tmp_path / "c", every=5, progress=False
+        )
+    at_once, all_losses = train(images, SHORT, progress=False)
+    assert torch.equal(weights(net), weights(at_once)) and torch.equal(losses, all_losses)
+
+
+def test_a_stage_that_is_not_allowed_is_one_line(images, tmp_path):
+    path = tmp_path / "net.checkpoint"
+    for until in (0, 25):
+        with pytest.raises(ValueError, match=f"until must be between 1 and 24, got {until}"):
+            train(images, SHORT, until=until, checkpoint=path, progress=False)
+    with pytest.raises(TypeError, match="until must be an integer"):
+        train(images, SHORT, until=2.5, checkpoint=path, progress=False)
+    assert not path.exists()
+    train(images, SHORT, until=4, checkpoint=path, progress=False)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="until must be at least the checkpoint's step 4, got 3"):
+        train(images, SHORT, until=3, checkpoint=path, progress=False)
+    assert path.read_bytes() == before
+
+
 PROGRAM = """
 import sys, torch
 torch.set_num_threads(1)
