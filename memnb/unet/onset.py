@@ -314,11 +314,7 @@ def power_law(onsets: Mapping[int, Onset]) -> PowerLaw:
     Returns
     -------
     PowerLaw
-
-    Raises
-    ------
-    ValueError
-        If fewer than three were seen.
+        Of nan if fewer than three were seen.
 
     Examples
     --------
@@ -328,7 +324,7 @@ def power_law(onsets: Mapping[int, Onset]) -> PowerLaw:
     """
     seen = {n: onset for n, onset in sorted(onsets.items()) if onset.kind == "at"}
     if len(seen) < 3:
-        raise ValueError(f"onsets must be seen at 3 or more n, got {list(seen)}")
+        return PowerLaw(math.nan, math.nan, math.nan, tuple(seen))
     x = torch.tensor([math.log(n) for n in seen], dtype=torch.float64)
     y = torch.tensor([math.log(onset.step) for onset in seen.values()], dtype=torch.float64)
     own = torch.tensor([o.error / o.step for o in seen.values()], dtype=torch.float64).nan_to_num()
