@@ -148,8 +148,7 @@ def claims_page(notebooks: dict[str, dict[str, Any]]) -> str:
         "Each line is a statement of a source and what this book found when its chapters were "
         "executed. Open a line to see what was measured, and how wrong the statement would have "
         "to be for its check to fail. A chapter whose measurement no longer supports its verdict "
-        "stops the build. The claims come above all from {cite:t}`zeno2025memorize`, "
-        "{cite:t}`zeno2023minimum` and {cite:t}`halder2025onset`, which the chapters call P2.",
+        "stops the build.",
         "",
         f'<p class="memnb-verdicts">{" ".join(_counts(c for c, _ in numbered))}</p>',
         "",
