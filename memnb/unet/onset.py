@@ -3,7 +3,7 @@ r"""Chapter 6: when during training copying begins, and how that step grows with
 Bonnaire et al. (2025) find two times in the training of a diffusion model: one at which it begins
 to generate well, which does not depend on the number n of training images, and one at which it
 begins to copy, proportional to n. Here both are read off the snapshots of networks on digits
-(:mod:`memnb.unet.over_time`), by criteria that were fixed before the networks were trained.
+(:mod:`memnb.unet.over_time`), by criteria that were fixed before any result was seen.
 
 **Copying begins** where the share of copies among the generated images first exceeds
 
