@@ -13,6 +13,7 @@ import sys
 import time
 
 import pytest
+import yaml
 from support import ROOT, notebook
 
 from memnb import parameters
@@ -20,6 +21,7 @@ from memnb.book.api import api_pages, package_map
 from memnb.book.check import check
 from memnb.book.layout import Layout
 from memnb.book.pages import times_page
+from memnb.book.publish import configured, finish
 from memnb.book.verdicts import anchored, claims_page
 
 
@@ -285,3 +287,53 @@ def test_chapters_run_with_other_parameters(chapter, values, tmp_path):
     command = [sys.executable, "-m", "memnb", "run", chapter, *pairs, "--output", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+
+
+def test_all_addresses_follow_from_that_of_the_repository():
+    empty = configured({"html": {"favicon": "x"}, "repository": {"url": ""}})
+    assert empty == {"html": {"favicon": "x"}}
+    full = configured({"repository": {"url": "https://github.com/Owner/book", "branch": "main"}})
+    settings = full["sphinx"]["config"]
+    assert settings["html_baseurl"] == "https://owner.github.io/book/"
+    assert settings["html_theme_options"]["use_issues_button"]
+    assert settings["html_theme_options"]["launch_buttons"]["binderhub_url"]
+    with pytest.raises(ValueError, match="OWNER/NAME or empty"):
+        configured({"repository": {"url": "github.com/a/b"}})
+
+
+@pytest.mark.parametrize("base", ["", "https://owner.github.io/book/"])
+def test_a_finished_site_describes_its_pages(tmp_path, base):
+    page = tmp_path / "notebooks" / "a.html"
+    page.parent.mkdir()
+    page.write_text(
+        "<html><head><title>A &amp; B</title></head><body><article><h1>A</h1>"
+        '<p class="memnb-verdicts">2</p>\n<p><strong>Why</strong> is \\(x\\) "so"?</p></article>'
+    )
+    finish(tmp_path, base)
+    text = page.read_text()
+    for name in ('property="og:description"', 'name="description"'):
+        assert f'<meta {name} content="Why is x &quot;so&quot;?">' in text
+    assert '<meta property="og:title" content="A &amp; B">' in text
+    assert ('property="og:url"' in text) == (tmp_path / "sitemap.xml").exists() == bool(base)
+    if base:
+        assert f"<loc>{base}notebooks/a.html</loc>" in (tmp_path / "sitemap.xml").read_text()
+        assert f'href="{base}"' in (tmp_path / "404.html").read_text()
+
+
+def test_binder_installs_what_the_makefile_installs():
+    folder = ROOT / ".binder"
+    named = (folder / "requirements.txt").read_text().split()
+    assert named == ["-r", "../requirements.lock"] and (folder / named[1]).is_file()
+    makefile = (ROOT / "Makefile").read_text()
+    for command in ("-r requirements.lock", "--no-deps -e ."):
+        assert command in makefile
+    assert "--no-deps -e ." in (folder / "postBuild").read_text()
+    assert (folder / "runtime.txt").read_text() == "python-3.11\n"
+
+
+def test_the_workflow_tests_before_it_publishes():
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "book.yml").read_text())["jobs"]
+    commands = [step.get("run", "") for step in jobs["test"]["steps"]]
+    assert commands.index("make test") < commands.index("make book")
+    assert jobs["publish"]["needs"] == "test"
+    assert jobs["publish"]["if"] == "github.ref == 'refs/heads/main'"

@@ -17,7 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from memnb.book import api, pages, verdicts
+import yaml
+
+from memnb.book import api, pages, publish, verdicts
 from memnb.book.execute import ended, execute
 from memnb.book.layout import Layout
 from memnb.processes import tied
@@ -63,8 +65,8 @@ def _clean(notebook: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
     return notebook
 
 
-def _stage(layout: Layout, stage: Path, chapters: list[str]) -> None:
-    """Copy what Sphinx needs into ``stage``."""
+def _stage(layout: Layout, stage: Path, chapters: list[str]) -> str:
+    """Copy what Sphinx needs into ``stage``; returns where the site is to be published."""
     notebooks, records = {}, {}
     (stage / "notebooks").mkdir(parents=True)
     for chapter in chapters:
@@ -75,8 +77,12 @@ def _stage(layout: Layout, stage: Path, chapters: list[str]) -> None:
         (stage / "notebooks" / f"{chapter}.ipynb").write_text(text)
     shutil.copytree(layout.root / "book", stage / "book")
     shutil.copytree(layout.root / "assets", stage / "assets")
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(layout.root / name, stage / name)
+    try:
+        config = publish.configured(yaml.safe_load((layout.root / "_config.yml").read_text()))
+    except ValueError as error:
+        raise BuildFailed(str(error)) from None
+    (stage / "_config.yml").write_text(yaml.safe_dump(config, allow_unicode=True))
+    shutil.copy(layout.root / "_toc.yml", stage / "_toc.yml")
     toc = (stage / "_toc.yml").read_text()
     generated = {
         "claims": lambda: verdicts.claims_page(notebooks),
@@ -88,6 +94,7 @@ def _stage(layout: Layout, stage: Path, chapters: list[str]) -> None:
     if "book/api" in toc:
         for name, text in api.api_pages().items():
             (stage / "book" / f"{name}.md").write_text(text)
+    return config["sphinx"]["config"].get("html_baseurl", "")
 
 
 def _site_fingerprint(layout: Layout, chapters: list[str]) -> str:
@@ -189,9 +196,11 @@ def build(layout: Layout) -> Path:
             print("Nothing has changed.")
             return layout.site / "index.html"
         stage = Path(tempfile.mkdtemp(dir=layout.build, prefix="stage-"))
-        _stage(layout, stage / "book", chapters)
+        base = _stage(layout, stage / "book", chapters)
         print("Rendering the site ...", flush=True)
-        _swap(layout, _sphinx(stage / "book", stage / "out"), digest)
+        html = _sphinx(stage / "book", stage / "out")
+        publish.finish(html, base)
+        _swap(layout, html, digest)
         _prune(layout)
     return layout.site / "index.html"
 

@@ -1,0 +1,134 @@
+"""The book: what a published site has beyond its pages, which is addresses, descriptions, a map.
+
+One value of ``_config.yml``, ``repository: {url: ...}``, says where the book's source is. The links
+to it, the button that starts a chapter on Binder, and the addresses of the published pages follow
+from it. While it is empty, none of them is there.
+"""
+
+import html
+import re
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+__all__ = ["address", "configured", "finish"]
+
+_REPOSITORY = re.compile(r"https://github\.com/([\w.-]+)/([\w.-]+?)/?")
+_SKIPPED = ("genindex.html", "py-modindex.html", "prf-prf.html", "search.html", "404.html")
+
+
+def address(repository: str) -> str:
+    """Where the pages of a repository are published, or nothing if there is none.
+
+    Parameters
+    ----------
+    repository : str
+        Address of the repository on GitHub, or empty.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+
+    Examples
+    --------
+    >>> address("https://github.com/owner/book")
+    'https://owner.github.io/book/'
+    """
+    if not repository:
+        return ""
+    found = _REPOSITORY.fullmatch(repository)
+    if not found:
+        raise ValueError(
+            "repository: url in _config.yml must be https://github.com/OWNER/NAME or empty, "
+            f"got {repository!r}"
+        )
+    return f"https://{found[1].lower()}.github.io/{found[2]}/"
+
+
+def configured(config: dict[str, Any]) -> dict[str, Any]:
+    """Jupyter Book's configuration with all that follows from the address of the repository.
+
+    Parameters
+    ----------
+    config : dict
+        Content of ``_config.yml``; it is changed.
+
+    Returns
+    -------
+    dict
+        The same.
+
+    Raises
+    ------
+    ValueError
+        If the address is none.
+    """
+    repository = config.pop("repository", {})
+    site = address(repository.get("url", ""))
+    if site:
+        settings = config.setdefault("sphinx", {}).setdefault("config", {})
+        settings["html_baseurl"] = site
+        settings.setdefault("html_theme_options", {}).update({
+            "repository_url": repository["url"], "repository_branch": repository["branch"],
+            "use_repository_button": True, "use_issues_button": True,
+            "launch_buttons": {
+                "notebook_interface": "jupyterlab", "binderhub_url": "https://mybinder.org",
+            },
+        })  # fmt: skip
+    return config
+
+
+def _description(page: str) -> str:
+    """The first paragraph below the title of a page, without tags, in 200 characters at most."""
+    body = page.partition("<article")[2].partition("</h1>")[2]
+    found = re.search(r"<p>(.*?)</p>", body, re.DOTALL)
+    text = html.unescape(re.sub(r"<[^>]*>|\\[()]", "", found.group(1))) if found else ""
+    text = " ".join(text.split())
+    return text if len(text) <= 200 else text[:200].rsplit(" ", 1)[0] + " …"
+
+
+def finish(site: Path, base: str) -> None:
+    """Add descriptions to the pages of a rendered site, and write its map and its page for errors.
+
+    Parameters
+    ----------
+    site : Path
+        Folder of the site; its pages are changed.
+    base : str
+        Where it is published, or empty. Without it there is no map, as it needs addresses.
+    """
+    pages = [p for p in sorted(site.rglob("*.html")) if p.name not in _SKIPPED]
+    pages = [p for p in pages if "_static" not in p.parts]
+    named = [(path, path.relative_to(site).as_posix()) for path in pages]
+    for path, name in named:
+        page = path.read_text()
+        title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
+        about = {"og:title": html.unescape(title.group(1)) if title else "", "og:type": "article",
+                 "og:description": _description(page)}  # fmt: skip
+        if base:
+            about["og:url"] = base + name
+        tags = [f'<meta property="{k}" content="{html.escape(v)}">' for k, v in about.items() if v]
+        if about["og:description"]:
+            text = html.escape(about["og:description"])
+            tags.append(f'<meta name="description" content="{text}">')
+        path.write_text(page.replace("</head>", "\n".join([*tags, "</head>"]), 1))
+    home = base or "/"
+    (site / "404.html").write_text(
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        "<title>No such page</title><style>:root{color-scheme:light dark}"
+        "body{font:18px/1.5 system-ui,sans-serif;max-width:40rem;margin:4rem auto;padding:0 1rem}"
+        "</style></head><body><h1>There is no such page</h1>"
+        f'<p>The book begins at <a href="{escape(home)}">its preface</a>.</p></body></html>'
+    )
+    if base:
+        places = "".join(f"<url><loc>{escape(base + name)}</loc></url>" for _, name in named)
+        (site / "sitemap.xml").write_text(
+            '<?xml version="1.0" encoding="utf-8"?>'
+            f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{places}</urlset>'
+        )
