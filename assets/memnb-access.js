@@ -21,9 +21,9 @@
     }
   }
 
-  // A formula wider than its column scrolls, and must be reached to be scrolled.
-  function formulas() {
-    for (const box of document.querySelectorAll('mjx-container[display="true"]')) {
+  // A formula or code wider than its column scrolls, and must be reached to be scrolled.
+  function wide() {
+    for (const box of document.querySelectorAll('mjx-container[display="true"], article pre')) {
       if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
       else box.removeAttribute("tabindex");
     }
@@ -32,7 +32,7 @@
   window.addEventListener("load", () => {
     names();
     const typeset = window.MathJax && window.MathJax.startup && window.MathJax.startup.promise;
-    if (typeset) typeset.then(formulas);
+    if (typeset) typeset.then(wide);
   });
-  window.addEventListener("resize", formulas);
+  window.addEventListener("resize", wide);
 })();
