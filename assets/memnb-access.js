@@ -21,9 +21,10 @@
     }
   }
 
-  // A formula or code wider than its column scrolls, and must be reached to be scrolled.
+  // A formula, code or table wider than its column scrolls, and must be reached to be scrolled.
+  const BOXES = 'mjx-container[display="true"], article pre, .pst-scrollable-table-container';
   function wide() {
-    for (const box of document.querySelectorAll('mjx-container[display="true"], article pre')) {
+    for (const box of document.querySelectorAll(BOXES)) {
       if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
       else box.removeAttribute("tabindex");
     }

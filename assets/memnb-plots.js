@@ -8,6 +8,7 @@
   const library = () => new URL("plotly/plotly-cartesian.min.js", here).href;
   const CONFIG = { displayModeBar: false, scrollZoom: false };
   const PAPER = 640; // widest figure that fits on a printed page, in pixels
+  const NARROW = 500; // below this width a figure has small letters and margins
   let plotly = null; // promise of the library
   let loaded = null; // the library
 
@@ -79,7 +80,7 @@
   // titles of panels shrink.
   function squeeze(layout, width) {
     const margin = { l: 80, r: 80, ...base(layout).margin, ...layout.margin };
-    if (isNarrow()) {
+    if (width < NARROW) {
       layout.font.size = 12;
       // Room for labels is kept free, as margins that grow with labels and legends that wrap when
       // margins grow may chase each other.
@@ -96,7 +97,7 @@
       const room = axes.length > 1 ? share(axis) * inner : inner + 2 * Math.min(l, r) - 8;
       axis.title.text = broken(axis.title.text, font, room);
     }
-    if (!isNarrow()) return;
+    if (width >= NARROW) return;
     const narrowest = Math.min(...axes.map(share)) * inner;
     for (const note of layout.annotations || []) {
       if (note.xref !== "paper" || note.yref !== "paper" || note.yanchor !== "bottom") continue;

@@ -8,8 +8,11 @@ r"""Chapter 3: exact flows of sums of ramps whose directions are not orthogonal.
 **Probability flow.** Let all ramps have the same width :math:`W = h_n - \ell_n` at
 :math:`\rho = 0`, and let :math:`\rho = \alpha\sigma`. Where z is relative to its ramp,
 :math:`w_n = (z_n - \ell_n - \rho) / (W - 2\rho)`, then obeys
-:math:`\sigma (W - 2\alpha\sigma)\, dw_n/d\sigma = \ell_n + W w_n - (G \varphi)_n` with
-:math:`\varphi_n = L_n \operatorname{clip}(w_n, 0, 1)`. In the time
+
+.. math:: \sigma (W - 2\alpha\sigma)\, \frac{dw_n}{d\sigma}
+          = \ell_n + W w_n - (G \varphi)_n
+
+with :math:`\varphi_n = L_n \operatorname{clip}(w_n, 0, 1)`. In the time
 :math:`\theta = \log \frac{W - 2\alpha\sigma}{\sigma}` and for the point
 :math:`\tilde z_n = \ell_n + W w_n` this is
 
