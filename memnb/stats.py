@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, fisher_exact, norm
 
 from .validation import check_integer, check_real
 
@@ -37,6 +37,7 @@ __all__ = [
     "fraction_error",
     "largest_rise",
     "mean_error",
+    "more_often",
     "wilson",
 ]
 
@@ -99,6 +100,27 @@ def fraction_error(fraction: float, n: int) -> float:
     if abs(fraction * n - count) > 1e-6 * n:
         raise ValueError(f"fraction must be a multiple of 1/n = 1/{n}, got {fraction:g}")
     return wilson(count, n)[1]
+
+
+def more_often(a: int, n: int, b: int, m: int) -> float:
+    """p-value of Fisher's exact test for a of n being more than b of m.
+
+    Parameters
+    ----------
+    a, n, b, m : int
+        Successes and trials, n and m at least 1.
+
+    Returns
+    -------
+    float
+        Probability of at least a successes among the n, if all a + b are distributed at random.
+
+    Examples
+    --------
+    >>> round(more_often(3, 3, 0, 3), 3)  # one of the 20 ways to choose three of six
+    0.05
+    """
+    return float(fisher_exact([[a, n - a], [b, m - b]], alternative="greater").pvalue)
 
 
 def largest_rise(fractions: torch.Tensor, n: int) -> tuple[float, float]:

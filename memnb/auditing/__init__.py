@@ -7,13 +7,15 @@ sentence on what it can and cannot see. It is public as ``memnb.audit``, and on 
 
 - :mod:`memnb.auditing.inputs`: what is taken and what is refused.
 - :mod:`memnb.auditing.neighbors`: exact nearest neighbors among many points, in blocks.
-- :mod:`memnb.auditing.measures`: the measures, and what each is blind to.
+- :mod:`memnb.auditing.copying`: copies by the ratio of distances, and their test.
+- :mod:`memnb.auditing.measures`: the other measures, and what each is blind to.
 - :mod:`memnb.auditing.densities`: the book's P(Δ > 0) for any three sets.
-- :mod:`memnb.auditing.audit`: the whole and its verdict.
+- :mod:`memnb.auditing.verdict`: when it is that the generator copies.
+- :mod:`memnb.auditing.audit`: the whole.
 """
 
 from .audit import Audit, Pair, audit
 from .inputs import Sets
-from .measures import Measure
+from .measure import Measure
 
 __all__ = ["Audit", "Measure", "Pair", "Sets", "audit"]

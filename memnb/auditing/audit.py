@@ -1,23 +1,6 @@
-r"""Chapter 7: the audit as a whole, what it returns, and when it gives a verdict.
+"""Chapter 7: the audit as a whole and what it returns.
 
-**The verdict** rests on the two measures whose null is known whatever the generator, *copies* and
-*nearer to training*. A generator that is too narrow or too wide changes the others without copying
-anything; the chapter shows by how much. With a share c of copies by the first measure, the second
-one must be about :math:`\tfrac12 + \tfrac{c}{2}` (times the part of the training set that was
-looked at).
-
-- *copies*: "copies" exceeds the share of held-out points at the level :math:`10^{-3}`, and "nearer
-  to training" does not contradict it by more than three of its errors.
-- *unclear*: it does contradict it. More points than held-out ones lie close to a single training
-  point, but no closer to training than to held-out points, as if they were made where data have
-  fewer dimensions.
-- *depends*: "nearer to training" alone exceeds 1/2 at that level. Blurred copies look like this,
-  and so does overfitting that makes no single copy.
-- *none*: neither does, and a share of copies of at most 10 % would have been found.
-- *few*: neither does, but a larger share could have been missed.
-
-A share "would have been found" if the test of copies finds it at the level :math:`10^{-3}` in 95 %
-of all cases.
+Its verdict is that of :mod:`memnb.auditing.verdict`.
 """
 
 import json
@@ -31,29 +14,15 @@ import numpy as np
 from memnb.results import replacing
 from memnb.validation import check_device, check_integer, check_real
 
+from .copying import copies, smallest_share
 from .densities import density_criterion
 from .inputs import Sets, read_sets
-from .measures import (
-    Measure,
-    authenticity,
-    cell_test,
-    copies,
-    nearer_to_training,
-    smallest_share,
-)
+from .measure import Measure
+from .measures import authenticity, cell_test, nearer_to_training
 from .reference import Reference
+from .verdict import LEVEL, POWER, VERDICTS, Evidence, judge
 
 __all__ = ["Audit", "Pair", "audit"]
-
-LEVEL, POWER = 1e-3, 0.95
-MAX_MISSED = 0.1
-VERDICTS = {
-    "copies": "The generator copies training points.",
-    "unclear": "The measures contradict each other.",
-    "depends": "The generator depends on its training points; no exact copies were found.",
-    "none": "No copies were found.",
-    "few": "There are too few points to tell.",
-}
 
 
 @dataclass(frozen=True)
@@ -83,14 +52,15 @@ class Audit:
     Parameters
     ----------
     verdict : {"copies", "unclear", "depends", "none", "few"}
-        See the module.
+        See :mod:`memnb.auditing.verdict`.
     reason : str
         Why, in one sentence with the numbers.
     measures : tuple of Measure
     pairs : tuple of Pair
         The most suspicious ones, the lowest ratio first.
     smallest : float
-        The smallest share of exact copies that would have been found.
+        The smallest share of exact copies, spread over the training set, that would have been
+        found.
     sizes : dict of str to int
         Number of training, generated and held-out points and dimensions.
     notes : tuple of str
@@ -137,13 +107,13 @@ class Audit:
             "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
         ]
         sizes = ", ".join(f"{count} {name}" for name, count in self.sizes.items())
-        notes = [f"Note: {note}." for note in self.notes]
+        notes = [f"Note: {note}" + ("" if note.endswith("?") else ".") for note in self.notes]
         return "\n".join([f"{VERDICTS[self.verdict]} {self.reason}", sizes, *lines, *notes])
 
     def _repr_html_(self) -> str:
         from .page import body
 
-        return f'<div class="memnb-audit">{body(self, plots=False)}</div>'
+        return f'<div class="memnb-audit">{body(self)}</div>'
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the points themselves, ready for JSON; nan becomes None."""
@@ -174,7 +144,8 @@ class Audit:
         Raises
         ------
         ValueError
-            If the name ends in neither, or the folder does not exist; nothing is written then.
+            If the name ends in neither, its folder does not exist, or it is one itself; nothing is
+            written then.
         """
         path = check_report(path)
         if path.suffix == ".json":
@@ -193,30 +164,11 @@ def check_report(path: str | Path) -> Path:
     path = Path(path)
     if path.suffix not in (".json", ".html"):
         raise ValueError(f"report must end in .json or .html, got {path.name!r}")
+    if path.is_dir():
+        raise ValueError(f"report must be a file, but {str(path)!r} is a folder")
     if not path.parent.is_dir():
         raise ValueError(f"report must go to a folder that exists, got {str(path.parent)!r}")
     return path
-
-
-def _judge(near: Measure, copied: Measure, looked_at: float, smallest: float) -> tuple[str, str]:
-    """Verdict and reason; ``looked_at`` is the part of the training set in "nearer"."""
-    closer = (
-        f"{near.value:.1%} of the generated points are nearer to training than to held-out ones"
-    )
-    on_one = (
-        f"{copied.value:.1%} of the generated points are much closer to one training point than to "
-        f"any other, against {copied.null:.1%} of the held-out points (p = {copied.p:.1g})"
-    )
-    if copied.p < LEVEL:
-        expected = 0.5 + copied.copied * looked_at / 2
-        if near.value < expected - 3 * near.error:
-            return "unclear", f"{on_one}, but only {closer}, where {expected:.1%} are expected."
-        return "copies", f"{on_one}; {closer} (1/2 if nothing is copied)."
-    if near.p < LEVEL:
-        return "depends", f"{closer} (1/2 if it does not, p = {near.p:.1g})."
-    verdict = "none" if smallest <= MAX_MISSED else "few"
-    sensitivity = f"exact copies from a share of {smallest:.1%} on would have been found"
-    return verdict, f"{on_one}; {closer}; {sensitivity}."
 
 
 def audit(
@@ -287,7 +239,7 @@ def audit(
         reference.look_at(sets.held_out, pooled=False),
     )
     measures = [
-        copies(queries, held, threshold),
+        copies(queries, held, threshold, seed),
         nearer_to_training(queries, reference.pool_size, reference.n_training),
         cell_test(queries, held, reference.n_cells, seed),
         authenticity(queries, held),
@@ -309,9 +261,18 @@ def audit(
         LEVEL,
         POWER,
     )
-    looked_at = reference.pool_size / reference.n_training
-    verdict, reason = _judge(measures["nearer"], measures["copies"], looked_at, smallest)
-    notes = list(sets.notes)
+    evidence = Evidence.of(
+        measures,
+        queries,
+        held,
+        threshold,
+        reference.pool_size / reference.n_training,
+        smallest,
+        sets.equal,
+        sets.doubts,
+    )
+    verdict, reason = judge(evidence)
+    notes = [*sets.notes, *(f"{doubt}?" for doubt in evidence.doubts if doubt not in reason)]
     for name, points in (("training", base), ("held-out", reference.held_out)):
         if points.n_duplicates:
             notes.append(

@@ -15,7 +15,7 @@ import numpy as np
 from memnb.validation import check_choice, check_integer, check_real
 
 from .generators import blurred_copies, gaussian_sets
-from .measures import Measure
+from .measure import Measure
 from .neighbors import DISTINCT_SHARE
 from .reference import Features, Reference
 from .runs import measures_of

@@ -28,8 +28,9 @@ from scipy.stats import norm
 from memnb.stats import wilson
 from memnb.streams import numpy_stream
 
-from .inputs import Sets, chunks
-from .measures import Measure
+from .inputs import Sets
+from .measure import Measure
+from .rows import chunks
 
 __all__ = ["MAX_DIM", "delta_of_pixels", "delta_of_points", "density_criterion"]
 
@@ -109,8 +110,8 @@ def density_criterion(sets: Sets, seed: int) -> Measure | None:
     -------
     Measure or None
         None if the points are no images and have more than 16 dimensions, where kernel densities of
-        a few points say nothing. The null is P for held-out points in the place of generated ones,
-        with original points from the other half of the held-out set.
+        a few points say nothing. The null is P for a random half of the held-out points in the
+        place of generated ones, with the other half as original points.
     """
     dim = sets.training.shape[1]
     pixels = sets.image_shape is not None
@@ -120,18 +121,25 @@ def density_criterion(sets: Sets, seed: int) -> Measure | None:
     scale = np.ones(dim) if pixels else np.where(spread > 0, spread, 1.0)
     width = float(spread.mean()) / N_POINTS if pixels else N_POINTS ** (-1 / dim)
     delta = delta_of_pixels if pixels else delta_of_points
-    half = len(sets.held_out) // 2
+    training, new, held_out = (np.arange(len(x)) for _, x in sets.items())
+    # At random, since held-out points may be sorted
+    mixed = numpy_stream(seed, "audit halves").permutation(held_out)
+    half = len(mixed) // 2
     values = {}
     for name, generated, originals in (
-        ("generated", sets.generated, sets.held_out),
-        ("held_out", sets.held_out[:half], sets.held_out[half:]),
+        ("generated", (sets.generated, new), held_out),
+        ("held_out", (sets.held_out, mixed[:half]), mixed[half:]),
     ):
         random = numpy_stream(seed, f"audit densities of {name}")
         count = 0
         for _ in range(N_DRAWS):
             picked = [
-                x[random.choice(len(x), N_POINTS, replace=False)] / scale
-                for x in (sets.training, originals, generated)
+                x[random.choice(rows, N_POINTS, replace=False)] / scale
+                for x, rows in (
+                    (sets.training, training),
+                    (sets.held_out, originals),
+                    generated,
+                )
             ]
             count += delta(*picked, width) > 0
         values[name] = wilson(count, N_DRAWS)

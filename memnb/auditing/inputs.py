@@ -5,9 +5,10 @@ The three sets are **training**, what the model was trained on; **generated**, w
 number is compared with: they cannot be copies, so what a metric says of them is its null.
 """
 
-import hashlib
+import zipfile
+import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ import torch
 
 from memnb.validation import check_integer
 
+from .rows import Equal, chunks, equal_points
+
 __all__ = ["MIN_POINTS", "Sets", "load_array", "read_sets"]
 
 MIN_POINTS = 50
 LARGEST = 1e150
-CHUNK_BYTES = 64 * 2**20
+LEVEL = 1e-3  # of the test for held-out points that are training points
+RANGE_VALUES = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +36,16 @@ class Sets:
     training, generated, held_out : ndarray, shape (n, d), (m, d), (h, d)
         float32 or float64, finite; possibly a memory map.
     image_shape : tuple of int or None
-        Shape of one item before it was made a row, if the items are images.
+        Shape of one item before it was made a row, if the items are images and the rows are still
+        their pixels.
     notes : tuple of str
         What a reader of the result must know: points that were left out, constant columns.
+    equal : Equal or None
+        How many points are equal to training points.
+    doubts : tuple of str
+        Likely mistakes in the sets, as questions.
+    pictures : Sets or None
+        The images that were mapped to features.
     """
 
     training: np.ndarray
@@ -42,6 +53,9 @@ class Sets:
     held_out: np.ndarray
     image_shape: tuple[int, ...] | None
     notes: tuple[str, ...] = ()
+    equal: Equal | None = None
+    doubts: tuple[str, ...] = ()
+    pictures: "Sets | None" = None
 
     def items(self) -> list[tuple[str, np.ndarray]]:
         """The sets with their names."""
@@ -89,7 +103,7 @@ def _load_file(name: str, path: Path) -> np.ndarray:
         raise ValueError(f"{name} must name a file, but there is none at {path}")
     try:
         content = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         objects = "objects" in str(error) or "Object" in str(error)
         reason = "holds Python objects" if objects else "is no .npy or .npz file"
         raise ValueError(f"{name} must be an array of numbers, but {path.name} {reason}") from error
@@ -105,6 +119,8 @@ def _load_file(name: str, path: Path) -> np.ndarray:
             return content[content.files[0]]
         except ValueError as error:
             raise ValueError(f"{name}: {path.name} holds Python objects, not numbers") from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+            raise ValueError(f"{name}: the array in {path.name} cannot be read: {error}") from error
 
 
 def _rows(name: str, array: np.ndarray) -> np.ndarray:
@@ -116,12 +132,6 @@ def _rows(name: str, array: np.ndarray) -> np.ndarray:
     if rows.shape[1] == 0:
         raise ValueError(f"{name} must have at least one column, got shape {array.shape}")
     return rows
-
-
-def chunks(rows: np.ndarray) -> list[slice]:
-    """Slices of rows of at most ``CHUNK_BYTES`` in float64."""
-    size = max(1, CHUNK_BYTES // (8 * rows.shape[1]))
-    return [slice(first, first + size) for first in range(0, len(rows), size)]
 
 
 def _check_finite(name: str, rows: np.ndarray) -> None:
@@ -158,40 +168,60 @@ def _common(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: x if x.dtype == dtype else x.astype(dtype) for name, x in arrays.items()}
 
 
-def row_keys(rows: np.ndarray) -> np.ndarray:
-    """A 64-bit hash of each row in hexadecimal, equal for equal rows (0.0 and -0.0 are equal)."""
-    keys = np.empty(len(rows), dtype="S16")
-    for part in chunks(rows):
-        block = np.ascontiguousarray(rows[part] + 0.0)
-        keys[part] = [hashlib.blake2b(row.tobytes(), digest_size=8).hexdigest() for row in block]
-    return keys
-
-
-def _without_overlap(training: np.ndarray, held_out: np.ndarray) -> tuple[np.ndarray, str]:
-    seen = np.isin(row_keys(held_out), row_keys(training))
-    count = int(seen.sum())
-    if not count:
+def _without_overlap(held_out: np.ndarray, equal: Equal, which: np.ndarray) -> tuple[Any, str]:
+    """Held-out points without those that are training points, if these are no coincidences."""
+    if not equal.held_out:
         return held_out, ""
-    rest = len(held_out) - count
-    said = f"{count} of {len(held_out)} held-out points are also training points"
+    said = f"{equal.held_out} of {len(held_out)} held-out points are also training points"
+    if not equal.left_out:
+        return held_out, (
+            f"{said}, no more than chance makes equal where values are few: they count as copies, "
+            "as equal generated points do"
+        )
+    rest = len(held_out) - equal.held_out
     if rest < MIN_POINTS:
         raise ValueError(
             f"held_out must not overlap training: {said}, which leaves {rest}, and at least "
             f"{MIN_POINTS} are needed"
         )
-    return held_out[~seen], f"{said}; they were left out"
+    return held_out[~which], f"{said}; they were left out"
 
 
 def _constant_columns(arrays: dict[str, np.ndarray]) -> str:
-    constant = None
-    for rows in arrays.values():
-        low = np.min([rows[part].min(axis=0) for part in chunks(rows)], axis=0)
-        high = np.max([rows[part].max(axis=0) for part in chunks(rows)], axis=0)
-        constant = (low == high) if constant is None else constant & (low == high)
+    """Columns that have one and the same value in all sets."""
+    lows, highs = (
+        [f([f(x[part], axis=0) for part in chunks(x)], axis=0) for x in arrays.values()]
+        for f in (np.min, np.max)
+    )
+    constant = np.min(lows, axis=0) == np.max(highs, axis=0)
     count = int(constant.sum())
     if count == len(constant):
         raise ValueError("training, generated and held_out must vary, but every column is constant")
     return f"{count} of {len(constant)} columns are constant and say nothing" if count else ""
+
+
+def _range(rows: np.ndarray) -> tuple[float, float]:
+    """Where 99 % of the values of a set lie, from some of its rows."""
+    count = min(len(rows), max(1, RANGE_VALUES // rows.shape[1]))
+    some = rows[np.linspace(0, len(rows) - 1, count).astype(int)]
+    return tuple(float(q) for q in np.quantile(some, (0.005, 0.995)))
+
+
+def _scale_doubts(arrays: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """Which sets seem to be on another scale than the training set."""
+    low, high = _range(arrays["training"])
+    doubts = []
+    for name, rows in arrays.items():
+        a, b = _range(rows)
+        width = high - low
+        beyond = a < low - width / 2 or b > high + width / 2
+        shifted = abs(a + b - low - high) / 2 > width / 5
+        if width > 0 and (beyond or shifted or 0 < b - a < width / 20):
+            doubts.append(
+                f"values of {name.replace('_', '-')} points lie from {a:.3g} to {b:.3g}, those of "
+                f"training points from {low:.3g} to {high:.3g}: are they on one scale"
+            )
+    return tuple(doubts)
 
 
 def _features(
@@ -267,12 +297,21 @@ def read_sets(
     for name, x in rows.items():
         _check_finite(name, x)
     rows = _common(rows)
-    rows["held_out"], overlap = _without_overlap(rows["training"], rows["held_out"])
-    constant = _constant_columns(rows)
+    floats = [x.dtype for x in arrays.values() if x.dtype.kind == "f"] or [np.dtype(np.float32)]
+    narrow = min(floats, key=lambda dtype: dtype.itemsize)
+    equal, which = equal_points(**rows, dtype=narrow, level=LEVEL)
+    rows["held_out"], overlap = _without_overlap(rows["held_out"], equal, which)
+    constant, doubts = _constant_columns(rows), _scale_doubts(rows)
     item = arrays["training"].shape[1:]
+    given = Sets(**rows, image_shape=item if len(item) in (2, 3) else None)
     rows, mapped = _features(features, rows)
+    if mapped:  # distances between features are not in units of the values
+        equal = replace(equal, step=np.inf)
     return Sets(
         **rows,
-        image_shape=item if len(item) in (2, 3) else None,
+        image_shape=None if mapped else given.image_shape,
         notes=tuple(note for note in (overlap, constant, mapped) if note),
+        equal=equal,
+        doubts=doubts,
+        pictures=given if mapped and given.image_shape else None,
     )

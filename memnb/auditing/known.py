@@ -21,10 +21,11 @@ from sklearn.datasets import load_sample_images
 from memnb.streams import numpy_stream
 
 from .calibration import N_COLLAPSED, WIDTHS
+from .copying import copies
 from .densities import MAX_DIM, density_criterion
 from .generators import blurred_copies, gaussian_sets, linear_model_sets
 from .inputs import Sets
-from .measures import copies, nearer_to_training
+from .measures import nearer_to_training
 from .neighbors import DISTINCT_SHARE, Base
 from .reference import Reference
 from .runs import THRESHOLD
@@ -107,7 +108,8 @@ def linear_transition(
             training, held_out, generated = linear_model_sets(n, dim, N_GENERATED, one)
             reference = Reference(training, held_out, seed=one)
             points = reference.look_at(generated)
-            by_ratio = copies(points, reference.look_at(held_out, pooled=False), THRESHOLD)
+            held = reference.look_at(held_out, pooled=False)
+            by_ratio = copies(points, held, THRESHOLD, one)
             values["copies"][i, k], values["held_out"][i, k] = by_ratio.value, by_ratio.null
             values["nearer"][i, k] = nearer_to_training(points, n, n).value
             if n >= N_DENSITIES and dim <= MAX_DIM:

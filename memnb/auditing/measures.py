@@ -3,14 +3,7 @@ r"""Chapter 7: measures of memorization, each beside what it says of held-out po
 With T the training set, G what was generated and H held-out points, and :math:`d(x, A)` the
 distance of x to the nearest point of A:
 
-**Copies.** The share of points x for which :math:`d_1 / d_2 < \theta`, where :math:`d_1` and
-:math:`d_2` are the distances to the nearest training point and to the nearest one distinct from it
-(Yoon et al. 2023, Gu et al. 2023). The share of H is the rate of false alarms. For points that
-have nothing to do with T it is about :math:`\theta^k` in k (intrinsic) dimensions, whatever their
-density. Generated points with the same nearest training point are not independent evidence (a model
-that makes one new point over and over makes one false alarm over and over), so the test counts
-training points: of those that are nearest to some generated point, how many are copied, and
-likewise for H.
+**Copies.** See :mod:`memnb.auditing.copying`.
 
 **Nearer to training.** The share of G that is nearer to T than to H, both cut to the same size. A
 generator that has not seen T more than H is as often nearer to either, whatever else is wrong with
@@ -21,11 +14,17 @@ alike. If :math:`w_i` of the m generated points have point i of the 2 s points a
 exchanging the labels of T and H at random moves P around 1/2 with the standard deviation
 :math:`\tfrac1m \sqrt{\tfrac s2}\, S_w`, where :math:`S_w` is the sample standard deviation of the
 weights. This is the error here; it exceeds the binomial one, :math:`1/(2\sqrt m)`, if m is large
-compared with s or a few points are nearest to many.
+compared with s or a few points are nearest to many. Where a training and a held-out point are
+equally near, as happens in discrete data, a coin decides: both are as likely to be the nearer one
+after the labels are exchanged.
 
 **C_T.** In cells of the data space, do the distances to T of generated points lie below those of
 held-out points? The statistic is the Mann-Whitney z-score, averaged over the cells with the share
-of H in each as weights (Meehan et al. 2020). Below -3 stands for copying, above 3 for underfitting.
+of H in each as weights :math:`w_c` (Meehan et al. 2020). The z-scores of a perfect generator have
+the standard deviation 1, so that of :math:`C_T` is :math:`\sqrt{\sum_c w_c^2}`. Below -3 stands for
+copying, above 3 for underfitting. Unlike the authors' program, which takes the distances to the
+training points of the same cell, this one takes those to all of T, and only cells with 20 points of
+both sets.
 
 **Authenticity.** The share of points that are farther from their nearest training point than that
 one is from its own nearest neighbor in T (Alaa et al. 2022). Of a perfect generator this share is
@@ -35,163 +34,21 @@ one is from its own nearest neighbor in T (Alaa et al. 2022). Of a perfect gener
 
 References
 ----------
-Yoon et al., *Diffusion Probabilistic Models Generalize when They Fail to Memorize*, ICML 2023
-workshop. Gu et al., *On Memorization in Diffusion Models*, 2023, arXiv:2310.02664. Meehan,
-Chaudhuri, Dasgupta, *A Three Sample Hypothesis Test for Evaluating Generative Models*, AISTATS
-2020, arXiv:2004.05675. Alaa, van Breugel, Saveliev, van der Schaar, *How Faithful is your Synthetic
-Data?*, ICML 2022, arXiv:2102.08921. The error of "nearer to training" is this project's.
+Meehan, Chaudhuri, Dasgupta, *A Three Sample Hypothesis Test for Evaluating Generative Models*,
+AISTATS 2020, arXiv:2004.05675. Alaa, van Breugel, Saveliev, van der Schaar, *How Faithful is your
+Synthetic Data?*, ICML 2022, arXiv:2102.08921. The error of "nearer to training" is this project's.
 """
 
-from dataclasses import dataclass, field
-
 import numpy as np
-from scipy.stats import beta, binomtest, fisher_exact, norm, rankdata
+from scipy.stats import binomtest, norm, rankdata
 
-from memnb.stats import fraction_error, wilson
+from memnb.stats import fraction_error, more_often
 from memnb.streams import numpy_stream
 
+from .measure import Measure
 from .reference import IN_CELL, Features
 
-__all__ = [
-    "Measure",
-    "authenticity",
-    "cell_test",
-    "copies",
-    "nearer_to_training",
-    "smallest_share",
-    "z_score",
-]
-
-THRESHOLDS = np.round(np.linspace(0.02, 1.0, 50), 2)
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One number about generated points and the same about held-out points.
-
-    Parameters
-    ----------
-    name, title : str
-        Key, and words for readers.
-    value, error : float
-        For generated points, with its standard error.
-    null, null_error : float
-        For held-out points, or what theory says of points that are no copies.
-    p : float
-        Probability of a value at least as far toward copying if nothing is copied.
-    copied : float
-        The share of copies that the value stands for; nan where it stands for none.
-    sees, blind : str
-        One sentence each on what the measure can see and what it cannot.
-    note : str
-        What else to know about this value.
-    curve : dict of str to list of float
-        More than one number, as ``threshold``, ``generated`` and ``held_out``.
-    """
-
-    name: str
-    title: str
-    value: float
-    error: float
-    null: float
-    null_error: float
-    p: float
-    copied: float
-    sees: str
-    blind: str
-    note: str = ""
-    curve: dict[str, list[float]] = field(default_factory=dict)
-
-
-def _shares(ratio: np.ndarray) -> np.ndarray:
-    """Share of the ratios below each threshold."""
-    return np.searchsorted(np.sort(ratio), THRESHOLDS, side="left") / len(ratio)
-
-
-def _more_often(a: int, n: int, b: int, m: int) -> float:
-    """One-sided p-value (Fisher's exact test) for a of n being more than b of m."""
-    return float(fisher_exact([[a, n - a], [b, m - b]], alternative="greater").pvalue)
-
-
-def _copied_clusters(points: Features, threshold: float) -> tuple[int, int]:
-    """How many nearest points are copied at least once, and how many nearest points there are."""
-    copied = points.index[points.ratio < threshold]
-    return len(np.unique(copied)), len(np.unique(points.index))
-
-
-def copies(generated: Features, held_out: Features, threshold: float) -> Measure:
-    r"""Share of points with :math:`d_1 / d_2` below a threshold.
-
-    Parameters
-    ----------
-    generated, held_out : Features
-    threshold : float
-        In (0, 1].
-
-    Returns
-    -------
-    Measure
-        Its ``copied`` is :math:`(g - h) / (1 - h)` with the two shares g and h, at least 0.
-    """
-    (g, g_error), (h, h_error) = (
-        wilson(int((points.ratio < threshold).sum()), len(points))
-        for points in (generated, held_out)
-    )
-    clusters = [_copied_clusters(points, threshold) for points in (generated, held_out)]
-    return Measure(
-        name="copies",
-        title=f"copies: d1/d2 < {threshold:.2g}",
-        value=g,
-        error=g_error,
-        null=h,
-        null_error=h_error,
-        p=_more_often(*clusters[0], *clusters[1]),
-        copied=max(0.0, (g - h) / (1 - h)) if h < 1 else np.nan,
-        sees="points that sit on one training point, much closer to it than to any other",
-        blind="copies of several points, and copies blurred by more than a fraction of the "
-        "distance between training points; in few dimensions new points fall below the threshold "
-        "too",
-        note="{} of {} nearest training points are copied, {} of {} by held-out points".format(
-            *clusters[0], *clusters[1]
-        ),
-        curve={
-            "threshold": THRESHOLDS.tolist(),
-            "generated": _shares(generated.ratio).tolist(),
-            "held_out": _shares(held_out.ratio).tolist(),
-        },
-    )
-
-
-def smallest_share(m: int, null: float, h: int, level: float, power: float) -> float:
-    """The smallest share of exact copies that the test of :func:`copies` would find.
-
-    Parameters
-    ----------
-    m, h : int
-        Number of nearest training points of generated and of held-out points.
-    null : float
-        Share of the latter that are copied.
-    level, power : float
-        Level of the test and the probability of finding the share.
-
-    Returns
-    -------
-    float
-        1 if no share is found.
-    """
-    by_chance = round(null * h)
-    low, high = 0, m + 1  # counts of copied points that are not and that are significant
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _more_often(middle, m, by_chance, h) < level:
-            high = middle
-        else:
-            low = middle
-    if high > m:
-        return 1.0
-    # The share of copied nearest points at which ``high`` of them are exceeded with this power
-    needed = float(beta.ppf(power, high, m - high + 1))
-    return max(0.0, (needed - null) / (1 - null))
+__all__ = ["authenticity", "cell_test", "nearer_to_training", "z_score"]
 
 
 def nearer_to_training(generated: Features, pool_size: int, n_training: int) -> Measure:
@@ -288,12 +145,15 @@ def cell_test(
     -------
     Measure
         ``value`` is C_T, ``error`` from a bootstrap over generated points, ``null`` 0 with error
-        :math:`1 / \sqrt{\text{cells}}`. nan if no cell holds 20 points of both sets.
+        :math:`\sqrt{\sum_c w_c^2}`. nan if no cell holds 20 points of both sets.
     """
     counts = [np.bincount(points.cell, minlength=n_cells) for points in (generated, held_out)]
     usable = np.flatnonzero(np.minimum(*counts) >= IN_CELL)
     value = error = np.nan
+    spread = 1.0
     if len(usable):
+        weights = counts[1][usable] / counts[1][usable].sum()
+        spread = float(np.sqrt(np.square(weights).sum()))
         value = _cell_average(generated, held_out, usable)
         random, m = numpy_stream(seed, "audit bootstrap"), len(generated)
         draws = [
@@ -307,8 +167,8 @@ def cell_test(
         value=value,
         error=error,
         null=0.0,
-        null_error=float(1 / np.sqrt(max(1, len(usable)))),
-        p=float(norm.cdf(value * np.sqrt(max(1, len(usable))))),
+        null_error=spread,
+        p=float(norm.cdf(value / spread)),
         copied=np.nan,
         sees="generated points that lie closer to the training set than new points do",
         blind="copying that is made up for by blur elsewhere; and it takes a generator that is too "
@@ -339,7 +199,7 @@ def authenticity(generated: Features, held_out: Features) -> Measure:
         error=fraction_error(g, n),
         null=h,
         null_error=fraction_error(h, m),
-        p=_more_often(a, n, b, m),
+        p=more_often(a, n, b, m),
         copied=max(0.0, 1 - g / h) if h > 0 else np.nan,
         sees="points closer to a training point than its neighbors are",
         blind="the difference between a copy and a point of a generator that is too narrow, which "

@@ -35,7 +35,7 @@ from tqdm.auto import tqdm
 from memnb.streams import numpy_stream
 from memnb.validation import check_device
 
-from .inputs import chunks, row_keys
+from .rows import chunks, row_keys
 
 __all__ = ["DISTINCT_SHARE", "Base", "distances"]
 

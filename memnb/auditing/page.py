@@ -6,8 +6,9 @@ import io
 from typing import TYPE_CHECKING
 
 import numpy as np
-import plotly.graph_objects as go
 from PIL import Image
+
+from .verdict import VERDICTS
 
 if TYPE_CHECKING:
     from .audit import Audit
@@ -36,10 +37,10 @@ def _table(head: tuple[str, ...], rows: list[list[str]]) -> str:
 def _picture(row: np.ndarray, shape: tuple[int, ...], low: float, high: float) -> str:
     """One image as the source of an ``<img>``: values from ``low`` to ``high`` as gray or color."""
     x = row.reshape(shape)
-    if x.ndim == 3 and x.shape[0] in (1, 3):
-        x = np.moveaxis(x, 0, -1)
     if x.ndim == 3:
-        x = x if x.shape[-1] == 3 else x[..., 0]
+        x = x if x.shape[-1] < x.shape[0] else np.moveaxis(x, 0, -1)  # channels are the fewer
+        if x.shape[-1] != 3:  # one, or channels that are no colors, side by side
+            x = np.concatenate(list(np.moveaxis(x, -1, 0)), axis=1)
     x = np.clip((x - low) / (high - low), 0, 1) if high > low else np.zeros_like(x)
     buffer = io.BytesIO()
     Image.fromarray((255 * x).round().astype(np.uint8)).save(buffer, "PNG")
@@ -48,17 +49,17 @@ def _picture(row: np.ndarray, shape: tuple[int, ...], low: float, high: float) -
 
 def _pairs(result: "Audit") -> str:
     """The most suspicious pairs: pictures of images, rows of a table otherwise."""
-    shape = result.sets.image_shape
-    features = any(note.startswith("features") or "principal" in note for note in result.notes)
-    if shape is None or features:
+    shown = result.sets.pictures or result.sets
+    shape = shown.image_shape
+    if shape is None:
         rows = [
             [str(p.generated), str(p.training), f"{p.distance:.3g}", f"{p.ratio:.3f}"]
             for p in result.pairs
         ]
         return _table(("generated", "training", "distance", "d1/d2"), rows)
     picked = np.concatenate(
-        [result.sets.training[[p.training for p in result.pairs]],
-         result.sets.generated[[p.generated for p in result.pairs]]]
+        [shown.training[[p.training for p in result.pairs]],
+         shown.generated[[p.generated for p in result.pairs]]]
     )  # fmt: skip
     low, high = float(picked.min()), float(picked.max())
     parts = []
@@ -66,8 +67,8 @@ def _pairs(result: "Audit") -> str:
         sources = [
             (_picture(x, shape, low, high), word)
             for x, word in (
-                (result.sets.generated[p.generated], f"generated image {p.generated}"),
-                (result.sets.training[p.training], f"training image {p.training}"),
+                (shown.generated[p.generated], f"generated image {p.generated}"),
+                (shown.training[p.training], f"training image {p.training}"),
             )
         ]
         images = "".join(f'<img src="{source}" alt="{word}">' for source, word in sources)
@@ -76,56 +77,64 @@ def _pairs(result: "Audit") -> str:
     return "".join(parts)
 
 
-def curve_figure(result: "Audit") -> go.Figure:
+def curve_svg(result: "Audit") -> str:
     """Share of points with d1/d2 below a threshold, generated and held out, against it."""
     curve = result["copies"].curve
-    figure = go.Figure()
-    for name, words, color in (
-        ("generated", "generated", "#D55E00"),
-        ("held_out", "held out", "#0072B2"),
-    ):
-        figure.add_scatter(x=curve["threshold"], y=curve[name], name=words, line={"color": color})
-    figure.update_layout(
-        template="simple_white",
-        height=380,
-        xaxis_title="threshold on d1/d2",
-        yaxis_title="share of points below it",
-        yaxis_range=[0, 1],
+    left, top, width, height = 50, 10, 400, 220
+    parts = []
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        x, y = left + width * share, top + height * (1 - share)
+        parts.append(
+            f'<line x1="{left}" x2="{left + width}" y1="{y}" y2="{y}" stroke="#ddd"/>'
+            f'<text x="{left - 6}" y="{y + 4}" text-anchor="end">{share:g}</text>'
+            f'<text x="{x}" y="{top + height + 18}" text-anchor="middle">{share:g}</text>'
+        )
+    for name, color, dash in (("generated", "#D55E00", ""), ("held_out", "#0072B2", "6 3")):
+        points = " ".join(
+            f"{left + width * x:.1f},{top + height * (1 - y):.1f}"
+            for x, y in zip(curve["threshold"], curve[name], strict=True)
+        )
+        parts.append(
+            f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2" '
+            f'stroke-dasharray="{dash}"/>'
+        )
+    at = top + height + 36
+    parts.append(
+        f'<text x="{left + width / 2}" y="{at}" text-anchor="middle">threshold on d1/d2</text>'
+        f'<text x="{left + 12}" y="{top + 18}" fill="#D55E00">generated (solid)</text>'
+        f'<text x="{left + 12}" y="{top + 36}" fill="#0072B2">held out (dashed)</text>'
     )
-    return figure
+    return (
+        f'<svg role="img" aria-label="Share of points with d1/d2 below a threshold, generated and '
+        f'held out" viewBox="0 0 {left + width + 20} {at + 8}" style="max-width:30rem;width:100%" '
+        f'font-size="13" fill="currentColor">{"".join(parts)}</svg>'
+    )
 
 
-def body(result: "Audit", *, plots: bool = True) -> str:
-    """The audit as HTML without a page around it.
+def body(result: "Audit") -> str:
+    """The audit as HTML without a page around it, for notebooks too.
 
     Parameters
     ----------
     result : Audit
-    plots : bool
-        With the curve over thresholds, and plotly's script in it (4.5 MB).
 
     Returns
     -------
     str
     """
-    from .audit import VERDICTS
-
     head = ("measure", "generated", "held out or null", "p", "share of copies")
     sizes = ", ".join(f"{count} {name}" for name, count in result.sizes.items())
     parts = [
         f'<p class="verdict">{html.escape(VERDICTS[result.verdict])}</p>',
         f"<p>{html.escape(result.reason)}</p><p>{html.escape(sizes)}</p>",
         _table(head, result.rows()),
-        *(f"<p>Note: {html.escape(note)}.</p>" for note in result.notes),
+        *(f"<p>Note: {html.escape(note)}</p>" for note in result.notes),
     ]
-    if plots:
-        parts.append("<h2>Share of copies against the threshold</h2>")
-        parts.append(curve_figure(result).to_html(full_html=False, include_plotlyjs=True))
+    parts += ["<h2>Share of points against the threshold</h2>", curve_svg(result)]
     if result.pairs:
         parts += ["<h2>The most suspicious pairs</h2>", _pairs(result)]
-    if plots:
-        rows = [[m.title, m.sees, m.blind, m.note] for m in result.measures]
-        parts += ["<h2>What each measure can see</h2>", _table(("", "sees", "blind to", ""), rows)]
+    rows = [[m.title, m.sees, m.blind, m.note] for m in result.measures]
+    parts += ["<h2>What each measure can see</h2>", _table(("", "sees", "blind to", ""), rows)]
     return "\n".join(parts)
 
 

@@ -9,7 +9,9 @@ from memnb import results
 
 from .runs import CHAPTER
 
-__all__ = ["detection", "detection_row", "load", "smallest_found"]
+__all__ = ["detection", "detection_row", "false_alarms", "load", "smallest_found"]
+
+LEVEL = 0.05
 
 
 def load() -> dict[str, torch.Tensor]:
@@ -21,7 +23,7 @@ def load() -> dict[str, torch.Tensor]:
 
 
 def smallest_found(
-    p: torch.Tensor, shares: Sequence[float], level: float = 0.05, power: float = 0.9
+    p: torch.Tensor, shares: Sequence[float], level: float = LEVEL, power: float = 0.9
 ) -> tuple[float, float]:
     """The smallest share that a measure finds, and how often it finds copies where there are none.
 
@@ -84,6 +86,27 @@ def detection(
     return smallest_found(p, shares)
 
 
+def false_alarms(arrays: Mapping[str, torch.Tensor], measures: int) -> tuple[tuple[int, ...], int]:
+    """How often the first measures sound the alarm without any copies, for all n and d together.
+
+    Parameters
+    ----------
+    arrays : mapping
+        What :func:`load` returns.
+    measures : int
+        How many.
+
+    Returns
+    -------
+    alarms : tuple of int
+        For each measure.
+    repetitions : int
+        Out of so many.
+    """
+    p = torch.cat([values[:, 0, 0, :measures] for values in arrays.values()])
+    return tuple((p < LEVEL).sum(dim=0).tolist()), len(p)
+
+
 def detection_row(
     arrays: Mapping[str, torch.Tensor],
     n: int,
@@ -103,17 +126,18 @@ def detection_row(
     measures : int
         How many.
     alarms : bool
-        Add the false alarms in brackets.
+        Add the false alarms in brackets, and a star if they exceed the level.
 
     Returns
     -------
     list of str
-        As in ``"7% (0%)"``; "none" where no share is found, "–" where nothing was computed.
+        As in ``"7% (0%)"`` or ``"5% (10%)*"``; "none" where no share is found, "–" where nothing
+        was computed.
     """
     row = []
     for k in range(measures):
         smallest, alarm = detection(arrays, n, dim, blur, shares, k)
         text = "none" if math.isnan(smallest) else f"{100 * smallest:g}%"
-        text += f" ({alarm:.0%})" if alarms else ""
+        text += f" ({alarm:.0%}){'*' if alarm > LEVEL else ''}" if alarms else ""
         row.append("–" if math.isnan(alarm) else text)
     return row

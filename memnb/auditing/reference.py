@@ -13,13 +13,14 @@ from sklearn.cluster import MiniBatchKMeans
 
 from memnb.streams import numpy_stream
 
-from .inputs import chunks
 from .neighbors import Base
+from .rows import chunks
 
 __all__ = ["IN_CELL", "Features", "Reference"]
 
 IN_CELL = 20  # points of either set that a cell of C_T needs
 MAX_CELLS = 20
+TIE = 1e-9  # relative difference up to which two distances are equal
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,12 +114,17 @@ class Reference:
         return tuple(bases)
 
     def _pooled(self, points: np.ndarray, index: np.ndarray, d1: np.ndarray) -> np.ndarray:
-        """The nearest point of the pool; ``index`` and ``d1`` are the nearest training point."""
+        """The nearest point of the pool; ``index`` and ``d1`` are the nearest training point.
+
+        A coin decides between a training and a held-out point that are equally near.
+        """
         training, held_out = self._pool
         if training is not self.base:
             index, d1 = (x[:, 0] for x in training.nearest(points, 1))
         other, d = (x[:, 0] for x in held_out.nearest(points, 1))
-        return np.where(d1 <= d, index, self.pool_size + other)
+        coin = numpy_stream(self.seed, "audit ties").random(len(d)) < 0.5
+        tied = np.abs(d1 - d) <= TIE * d
+        return np.where(np.where(tied, coin, d1 < d), index, self.pool_size + other)
 
     @cached_property
     def _cells(self) -> MiniBatchKMeans:

@@ -15,10 +15,12 @@ import torch
 from memnb.commands import each, finished
 from memnb.streams import numpy_stream
 
+from .copying import copies
 from .densities import MAX_DIM, density_criterion
 from .generators import blurred_copies, gaussian_sets
 from .inputs import Sets
-from .measures import Measure, authenticity, cell_test, copies, nearer_to_training
+from .measure import Measure
+from .measures import authenticity, cell_test, nearer_to_training
 from .neighbors import DISTINCT_SHARE
 from .reference import Features, Reference
 
@@ -43,14 +45,15 @@ def measures_of(
     reference : Reference
     generated, held_out : Features
     seed, n_bootstrap : int
-        Seed and number of draws of the bootstrap of C_T; none by default.
+        Seed of the draws of the measures, and number of draws of the bootstrap of C_T; none by
+        default.
 
     Returns
     -------
     dict of str to Measure
     """
     values = (
-        copies(generated, held_out, THRESHOLD),
+        copies(generated, held_out, THRESHOLD, seed),
         nearer_to_training(generated, reference.pool_size, reference.n_training),
         cell_test(generated, held_out, reference.n_cells, seed, n_bootstrap),
         authenticity(generated, held_out),
@@ -68,6 +71,8 @@ class Detection:
         Dimensions d, and numbers n of training, generated and held-out points each.
     blurs : tuple of float
         Blur of the copies, in units of the median distance between neighbors.
+    blurred_up_to : int
+        Largest n for which blurred copies are looked at, and not only exact ones.
     shares : tuple of float
         Shares of copies, 0 first.
     repeats : tuple of int
@@ -78,6 +83,7 @@ class Detection:
     dims: tuple[int, ...] = (2, 8, 64, 784)
     sizes: tuple[int, ...] = (100, 1000, 10_000)
     blurs: tuple[float, ...] = (0.0, 0.5, 1.0)
+    blurred_up_to: int = 1000
     shares: tuple[float, ...] = (0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1,
                                  0.15, 0.2, 0.3, 0.5, 0.7, 1)  # fmt: skip
     repeats: tuple[int, ...] = (40, 10, 5)
@@ -100,7 +106,7 @@ class Detection:
         held, fresh = reference.look_at(held_out, pooled=False), reference.look_at(new)
         unit = reference.base.distinct / DISTINCT_SHARE
         p = np.full((len(self.blurs), len(self.shares), len(MEASURES)), np.nan)
-        for i, blur in enumerate(self.blurs):
+        for i, blur in enumerate(self.blurs if n <= self.blurred_up_to else self.blurs[:1]):
             points = blurred_copies(training, n, blur * unit, seed)
             copied = reference.look_at(points)
             for j, share in enumerate(self.shares):

@@ -54,6 +54,7 @@ def test_a_row_of_detections_says_what_was_found_and_what_not_computed():
     p[0, 0, 0, 0] = 0.04
     p[:, 0, :, 1] = torch.tensor([0.9, 0.01, 0.2])
     row = readback.detection_row({"p_100_2": p}, 100, 2, 0, (0, 0.3, 1), 3)
-    assert row == ["30% (25%)", "none (0%)", "–"]
+    assert row == ["30% (25%)*", "none (0%)", "–"]
     without = readback.detection_row({"p_100_2": p}, 100, 2, 0, (0, 0.3, 1), 2, alarms=False)
     assert without == ["30%", "none"]
+    assert readback.false_alarms({"p_100_2": p, "p_60_2": p}, 2) == ((2, 0), 8)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from scipy.stats import binom, mannwhitneyu
 
+from memnb.auditing.copying import copies, representatives, smallest_share
 from memnb.auditing.densities import delta_of_pixels, delta_of_points
 from memnb.auditing.generators import (
     blurred_copies,
@@ -14,15 +15,10 @@ from memnb.auditing.generators import (
     gaussian_sets,
     linear_model_sets,
 )
-from memnb.auditing.measures import (
-    authenticity,
-    copies,
-    nearer_to_training,
-    smallest_share,
-    z_score,
-)
+from memnb.auditing.measures import authenticity, cell_test, nearer_to_training, z_score
 from memnb.auditing.neighbors import Base
 from memnb.auditing.reference import Reference
+from memnb.stats import more_often
 
 
 @given(st.integers(0, 10**6), st.integers(2, 40), st.integers(2, 40))
@@ -123,14 +119,79 @@ def test_p_values_are_honest():
     assert max(counts.values()) <= 5 + 4 * 2.2  # 5 expected, standard deviation 2.2
 
 
+@pytest.mark.parametrize(
+    ("n", "h", "m", "dim", "width"),
+    [(200, 200, 2000, 2, 1.0), (200, 200, 2000, 3, 1.0), (300, 300, 300, 2, 0.3),
+     (150, 1500, 150, 2, 1.0)],
+    ids=["many generated points", "in three dimensions", "narrow", "many held-out points"],
+)  # fmt: skip
+def test_no_false_copies_for_unequal_sizes_and_narrow_generators(n, h, m, dim, width):
+    """In few dimensions many new points fall below the threshold, each training point often."""
+    count = {0.05: 0, 0.001: 0}
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        training, held_out = rng.standard_normal((n, dim)), rng.standard_normal((h, dim))
+        reference = Reference(training, held_out, seed=seed)
+        new = reference.look_at(width * rng.standard_normal((m, dim)))
+        p = copies(new, reference.look_at(held_out, pooled=False), 1 / 3, seed).p
+        for level in count:
+            count[level] += p < level
+    for level, alarms in count.items():
+        assert binom.sf(alarms - 1, 60, level) > 1e-3, (level, alarms)
+
+
+def test_one_point_is_drawn_for_each_nearest_training_point():
+    training, held_out, new = gaussian_sets(50, 2, seed=1)
+    points = Reference(training, held_out).look_at(np.concatenate([new, held_out]))
+    drawn = [representatives(points, seed, "generated") for seed in range(200)]
+    assert all((one.index == np.unique(points.index)).all() for one in drawn)
+    most = np.bincount(points.index).argmax()
+    those = points.d1[points.index == most]
+    counts = [sum((one.d1 == d).sum() for one in drawn) for d in those]
+    expected = 200 / len(those)
+    assert np.abs(np.array(counts) - expected).max() < 4 * expected**0.5  # each as often
+
+
+@pytest.mark.parametrize("dim", [6, 10, 16])
+def test_ties_of_binary_data_favor_neither_set(dim):
+    """Training and held-out points are often equally near, and often equal."""
+    z, alarms = [], 0
+    for seed in range(40):
+        training, held_out, new = np.random.default_rng(seed).integers(0, 2, (3, 150, dim)) * 1.0
+        reference = Reference(training, held_out, seed=seed)
+        near = nearer_to_training(reference.look_at(new), reference.pool_size, reference.n_training)
+        z.append((near.value - 0.5) / near.error)
+        held = reference.look_at(held_out, pooled=False)
+        alarms += copies(reference.look_at(new), held, 1 / 3, seed).p < 0.05
+    assert abs(np.mean(z)) < 4 / 40**0.5 and np.std(z) < 1.3
+    assert binom.sf(alarms - 1, 40, 0.05) > 1e-3
+
+
+def test_error_of_cells_is_that_of_their_weights():
+    """Cells of very different weights: C_T of perfect generators has the stated deviation."""
+    values = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        # Nine tenths of the points in one group, the others in four
+        group = np.where(rng.random((3, 800)) < 0.9, 0, rng.integers(1, 5, (3, 800)))
+        sets = rng.standard_normal((3, 800, 2)) + 1000.0 * np.eye(5)[group][..., :2]
+        sets[..., 0] += 300.0 * group
+        training, held_out, new = sets
+        reference = Reference(training, held_out, seed=seed)
+        looked = [reference.look_at(x, pooled=False) for x in (new, held_out)]
+        values.append(cell_test(*looked, reference.n_cells, seed, 0))
+    z = np.array([one.value / one.null_error for one in values])
+    assert 0.7 < z.std() < 1.35  # 1 within four errors, 1 / sqrt(2 * 60) each
+    alarms = sum(one.p < 0.05 for one in values)
+    assert binom.sf(alarms - 1, 60, 0.05) > 1e-3
+
+
 @pytest.mark.parametrize(("m", "null", "h"), [(100, 0.0, 100), (1000, 0.1, 500), (60, 0.3, 60)])
 def test_smallest_share_has_the_power_it_claims(m, null, h):
-    from memnb.auditing.measures import _more_often
-
     share = smallest_share(m, null, h, 1e-3, 0.95)
     rate = null + (1 - null) * share
     counts = np.arange(m + 1)
-    compatible = [_more_often(int(k), m, round(null * h), h) < 1e-3 for k in counts]
+    compatible = [more_often(int(k), m, round(null * h), h) < 1e-3 for k in counts]
     assert binom.pmf(counts, m, rate)[compatible].sum() == pytest.approx(0.95, abs=1e-6)
 
 
