@@ -16,7 +16,16 @@ __all__ = ["milestones", "training_times", "two_times"]
 
 
 def training_times(first: float = 1e-5, last: float = 1e5, n_times: int = 80) -> np.ndarray:
-    """Times from 0 to infinity, evenly spaced in their logarithm between ``first`` and ``last``."""
+    """Times from 0 to infinity, evenly spaced in their logarithm between ``first`` and ``last``.
+
+    Raises
+    ------
+    ValueError
+        If not 0 < first < last, or there are fewer than two times.
+    """
+    first = check_real("first", first, 0, math.inf, open_low=True, open_high=True)
+    check_real("last", last, first, math.inf, open_low=True, open_high=True)
+    check_integer("n_times", n_times, 2)
     return np.concatenate([[0.0], np.geomspace(first, last, n_times), [math.inf]])
 
 

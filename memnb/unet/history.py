@@ -21,12 +21,13 @@ from dataclasses import dataclass
 import torch
 
 from memnb.stats import wilson
+from memnb.streams import stream
 from memnb.validation import check_integer
 
 from .copies import THRESHOLD, nearest_neighbors
 from .images import ImagesLike, check_images
 
-__all__ = ["History", "energy_distance", "history", "pooled"]
+__all__ = ["History", "distance_of_few", "energy_distance", "history", "pooled"]
 
 
 def energy_distance(x: ImagesLike, y: ImagesLike) -> tuple[float, float]:
@@ -64,6 +65,45 @@ def energy_distance(x: ImagesLike, y: ImagesLike) -> tuple[float, float]:
     distance = (2 * away - apart).mean().item() / unit - 1
     error = 2 * (away - apart).std().item() / math.sqrt(len(x)) / unit
     return distance, error
+
+
+def distance_of_few(
+    x: ImagesLike, y: ImagesLike, count: int, draws: int, seed: int
+) -> tuple[float, float]:
+    """Distance of a generator that draws a few images over and over.
+
+    Parameters
+    ----------
+    x : Tensor, shape (m, 1, S, S)
+        From which the few are drawn, without replacement.
+    y : Tensor, shape (h, 1, S, S)
+    count : int
+        How many there are, from 2 to m; 256 images are drawn from them with replacement.
+    draws : int
+        How often the few are drawn anew, at least 2.
+    seed : int
+
+    Returns
+    -------
+    mean, spread : float
+        Mean of :func:`energy_distance` over the draws, and standard deviation from draw to draw.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If x or y are no images, or a number is not allowed.
+    """
+    x = check_images("x", x)
+    check_integer("count", count, 2, len(x))
+    check_integer("draws", draws, 2)
+    random = stream(seed, "a few images over and over")
+    values = []
+    for _ in range(draws):
+        few = torch.randperm(len(x), generator=random)[:count]
+        rows = few[torch.randint(count, (256,), generator=random)]
+        values.append(energy_distance(x[rows], y)[0])
+    values = torch.tensor(values, dtype=torch.float64)
+    return values.mean().item(), values.std().item()
 
 
 @dataclass(frozen=True)
@@ -133,8 +173,9 @@ def history(
     Raises
     ------
     TypeError, ValueError
-        If images are none, or the threshold is outside (0, 1].
+        If there are no snapshots, images are none, or the threshold is outside (0, 1].
     """
+    check_integer("the number of snapshots", len(snapshots), 1)
     rows = []
     for x, (train, test) in snapshots.values():
         near = nearest_neighbors(x, training).memorized(threshold)

@@ -189,6 +189,7 @@ def best_patches(
     """
     held_out = check_images("held_out", held_out).double()
     check_integer("the number of sides", len(sides), 1)
+    check_integer("n_steps", n_steps, 1, schedule.n_steps)
     noise = torch.randn(held_out.shape, generator=stream(seed, "noise on held-out images"),
                         dtype=torch.float64)  # fmt: skip
     sigmas = (schedule.sigmas / 2).tolist()

@@ -3,7 +3,8 @@ r"""Chapter 6: when during training copying begins, and how that step grows with
 Bonnaire et al. (2025) find two times in the training of a diffusion model: one at which it begins
 to generate well, which does not depend on the number n of training images, and one at which it
 begins to copy, proportional to n. Here both are read off the snapshots of networks on digits
-(:mod:`memnb.unet.over_time`), by criteria that were fixed before any result was seen.
+(:mod:`memnb.unet.over_time`). The criteria were fixed before any share of copies was seen, but for
+the one that is said to be added.
 
 **Copying begins** where the share of copies among the generated images first exceeds
 
@@ -18,8 +19,7 @@ networks had been seen). **The window** is the ratio of copying to generalizatio
 begins**, a third onset that takes no generated image, where the denoising error on held-out images
 is first twice that on training images. Crossings are interpolated in the logarithm of the step.
 
-**The exponent** is the slope of a straight line through the logarithms of n and of the onsets,
-which are means over the seeds of one n.
+How they grow with n is fitted in :mod:`memnb.unet.growth`.
 
 References
 ----------
@@ -27,7 +27,7 @@ Bonnaire et al., *Why Diffusion Models Don't Memorize*, NeurIPS 2025, arXiv:2505
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -43,14 +43,13 @@ __all__ = [
     "MARGIN",
     "OVERFIT",
     "Onset",
-    "PowerLaw",
     "closer_than",
     "copy_onset",
     "first_crossing",
     "generalization",
     "log_mean",
     "overfit_onset",
-    "power_law",
+    "ratio",
 ]
 
 MARGIN = 0.05  # share of copies beyond what held-out images may have
@@ -108,7 +107,8 @@ def first_crossing(
     Raises
     ------
     ValueError
-        If there are no snapshots, lengths differ, or steps do not increase from a positive one.
+        If there are no snapshots, lengths differ, steps do not increase from a positive one, or
+        a value is not finite.
 
     Examples
     --------
@@ -120,6 +120,8 @@ def first_crossing(
     lengths = [len(part) for part in (steps, values, errors) if part is not None]
     if len(set(lengths)) != 1 or not lengths[0]:
         raise ValueError(f"steps, values and errors must have one length >= 1, got {lengths}")
+    if not all(math.isfinite(value) for value in values):
+        raise ValueError(f"values must be finite, got {list(values)}")
     if steps[0] <= 0 or any(b <= a for a, b in pairwise(steps)):
         raise ValueError(f"steps must be positive and increase, got {list(steps)}")
     if values[0] > level:
@@ -276,62 +278,32 @@ def log_mean(onsets: Sequence[Onset]) -> Onset:
     return Onset(step, step * float(error))
 
 
-@dataclass(frozen=True)
-class PowerLaw:
-    r"""A fit :math:`\tau = a\, n^b`.
+def ratio(later: Onset, earlier: Onset) -> tuple[float, float]:
+    """How many times as long one onset takes as another one.
 
     Parameters
     ----------
-    exponent, error : float
-        b and its standard error.
-    factor : float
-        a.
-    n : tuple of int
-        The n that it was fitted to.
-    """
-
-    exponent: float
-    error: float
-    factor: float
-    n: tuple[int, ...]
-
-    def __call__(self, n: float) -> float:
-        """The fitted onset at n."""
-        return self.factor * n**self.exponent
-
-
-def power_law(onsets: Mapping[int, Onset]) -> PowerLaw:
-    r"""Fit a power of n to onsets by least squares in the logarithms.
-
-    All onsets count the same. The standard error of the exponent is the larger of what follows from
-    the onsets' own errors and what follows from their distances from the line.
-
-    Parameters
-    ----------
-    onsets : dict of int to Onset
-        For each n; those that were not seen are left out.
+    later, earlier : Onset
+        Both seen. An error that is not known counts as 0.
 
     Returns
     -------
-    PowerLaw
-        Of nan if fewer than three were seen.
+    ratio, error : float
+        The error is that of independent onsets.
+
+    Raises
+    ------
+    ValueError
+        If one of them was not seen.
 
     Examples
     --------
-    >>> fit = power_law({n: Onset(5.0 * n**1.5, 0.1 * n**1.5) for n in (10, 100, 1000)})
-    >>> round(fit.exponent, 3), round(fit.factor, 3), round(fit.error, 4)
-    (1.5, 5.0, 0.0061)
+    >>> ratio(Onset(400.0, 12.0), Onset(100.0, 4.0))
+    (4.0, 0.2)
     """
-    seen = {n: onset for n, onset in sorted(onsets.items()) if onset.kind == "at"}
-    if len(seen) < 3:
-        return PowerLaw(math.nan, math.nan, math.nan, tuple(seen))
-    x = torch.tensor([math.log(n) for n in seen], dtype=torch.float64)
-    y = torch.tensor([math.log(onset.step) for onset in seen.values()], dtype=torch.float64)
-    own = torch.tensor([o.error / o.step for o in seen.values()], dtype=torch.float64).nan_to_num()
-    weights = (x - x.mean()) / (x - x.mean()).square().sum()
-    exponent = (weights @ y).item()
-    rest = y - y.mean() - exponent * (x - x.mean())
-    spread = (rest.square().sum() / (len(x) - 2)).sqrt() * weights.norm()
-    error = max((weights * own).norm().item(), spread.item())
-    factor = math.exp((y.mean() - exponent * x.mean()).item())
-    return PowerLaw(exponent, error, factor, tuple(seen))
+    for onset in (later, earlier):
+        if onset.kind != "at":
+            raise ValueError(f"both onsets must have been seen, got {onset}")
+    value = later.step / earlier.step
+    shares = (0.0 if math.isnan(x.error) else x.error / x.step for x in (later, earlier))
+    return value, value * math.hypot(*shares)

@@ -10,7 +10,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from memnb.validation import check_choice
+
 from .diffusion import DiffusionSchedule, make_schedule
+from .images import check_images
 from .sampling import gaussian_noise, sample
 from .start import Named, as_bytes, digit_split, start_noise
 from .training import TrainingConfig
@@ -47,7 +50,13 @@ def denoising_error(net: Callable, schedule: DiffusionSchedule, images: torch.Te
     Returns
     -------
     float
+
+    Raises
+    ------
+    TypeError, ValueError
+        If images are none.
     """
+    images = check_images("images", images)
     x = 2 * images.repeat(-(-N_ERRORS // len(images)), 1, 1, 1)[:N_ERRORS] - 1
     noise = gaussian_noise(N_ERRORS, x.shape[-1], 0, purpose="noise of errors").to(x.device)
     total = 0.0
@@ -73,12 +82,21 @@ class OverTime(Named):
         With batches of 16, or of n, for which n is a key of ``LAST_FULL``.
     base : TrainingConfig
         The configuration but for its seed, and for the batches if they are of n.
+
+    Raises
+    ------
+    ValueError
+        If there is no such variant, or no such n in it.
     """
 
     n: int
     seed: int = 0
     variant: str = "time"
     base: TrainingConfig = OVER_TIME
+
+    def __post_init__(self) -> None:
+        check_choice("variant", self.variant, ("time", "full"))
+        check_choice("n", self.n, tuple(LAST_FULL if self.variant == "full" else LAST))
 
     @property
     def snapshots(self) -> tuple[int, ...]:

@@ -164,3 +164,12 @@ def test_bad_input_is_one_line(call, message):
     with pytest.raises(ValueError, match=message) as caught:
         call(torch.randn(6, 4, generator=stream(0, "bad input"), dtype=torch.float64))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((-1, 2, 3), "first must be in"), ((2, 1), "last must be in"), ((1, 2, 1), "n_times must")],
+)
+def test_times_that_are_none_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        training_time.training_times(*arguments)

@@ -28,6 +28,18 @@ def test_what_is_left_is_the_share_that_is_common():
         assert error == pytest.approx((1 - a * a) / 8 / math.sqrt(400), rel=0.25, abs=1e-12)
 
 
+def test_the_lead_beyond_the_linear_images_is_taken_image_by_image():
+    """Two denoisers that share 0.8 and 0.6 of what is left, and the same rest."""
+    linear, u, v = drawn(8), drawn(9), drawn(10)
+    images = {"local": linear + 0.8 * u + 0.6 * v, "other": linear + 0.6 * u + 0.8 * v}
+    result = Explained(linear + u, images | {"linear": linear})
+    mean, error = result.lead_beyond_linear("other")
+    assert mean == pytest.approx(0.2, abs=4 * error + 0.005)
+    apart = [result.beyond_linear(name) for name in ("local", "other")]
+    assert mean == pytest.approx(apart[0][0] - apart[1][0])
+    assert error < math.hypot(apart[0][1], apart[1][1])
+
+
 def test_correlations_and_the_lead():
     """Images without a mean: the correlation with x + s w is 1 / sqrt(1 + s^2) for |w| = |x|."""
     x, w = drawn(4), drawn(5)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from memnb.unet.copies import nearest_neighbors
-from memnb.unet.history import History, energy_distance, history, pooled
+from memnb.unet.history import History, distance_of_few, energy_distance, history, pooled
 from memnb.unet.images import synthetic_images
 
 
@@ -103,3 +103,22 @@ def test_networks_of_several_seeds_as_one():
 def test_what_is_no_two_sets_of_images_is_one_line(x, y, message):
     with pytest.raises(ValueError, match=message):
         energy_distance(x, y)
+
+
+def test_a_few_images_over_and_over_are_as_far_as_theory_says():
+    """x uniform on k points of a law: E|X - X'| is smaller by 1 / k, so D = 1 / k on average."""
+    g = torch.Generator().manual_seed(1)
+    x, y = torch.rand(2, 400, 1, 6, 6, generator=g)
+    for count in (4, 16):
+        mean, spread = distance_of_few(x, y, count, 60, 0)
+        assert mean == pytest.approx(1 / count, abs=4 * spread / 60**0.5 + 0.01)
+    assert distance_of_few(x, y, 4, 5, 0) == distance_of_few(x, y, 4, 5, 0)
+    assert distance_of_few(x, y, 4, 5, 0) != distance_of_few(x, y, 4, 5, 1)
+    with pytest.raises(ValueError, match="count must be between 2 and 400, got 401"):
+        distance_of_few(x, y, 401, 5, 0)
+
+
+def test_no_snapshots_are_refused():
+    images = torch.rand(4, 1, 6, 6)
+    with pytest.raises(ValueError, match="the number of snapshots must be at least 1, got 0"):
+        history(4, 0, {}, images, images)

@@ -90,6 +90,7 @@ def test_sides_grow_with_the_noise_where_pixels_are_known_by_themselves():
         (lambda x: local_network(x, make_schedule(), [3, 3]), "the number of patches"),
         (lambda x: local_network(x, make_schedule(), 2), "patch must be odd"),
         (lambda x: best_patches(x, x, make_schedule(), 5, (), 0), "the number of sides"),
+        (lambda x: best_patches(x, x, make_schedule(), 0, (1,), 0), "n_steps must be"),
     ],
 )
 def test_bad_input_is_one_line(call, message):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from memnb.stats import wilson
+from memnb.unet.growth import power_law
 from memnb.unet.history import History
 from memnb.unet.onset import (
     GONE,
@@ -18,7 +19,7 @@ from memnb.unet.onset import (
     generalization,
     log_mean,
     overfit_onset,
-    power_law,
+    ratio,
 )
 
 STEPS = (10, 20, 40, 80, 160, 320)
@@ -177,3 +178,33 @@ def test_the_error_of_the_exponent_is_that_of_many_noisy_power_laws(own):
 def test_what_is_not_allowed_is_one_line(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_interval_holds_the_exponent_as_often_as_it_says():
+    """Three onsets only: with two errors instead of Student's t it would hold it far less often."""
+    g = torch.Generator().manual_seed(0)
+    inside = 0
+    for _ in range(400):
+        steps = {n: 3 * n * math.exp(0.2 * torch.randn((), generator=g)) for n in (16, 32, 64)}
+        fit = power_law({n: Onset(float(v), math.nan) for n, v in steps.items()})
+        low, high = fit.interval()
+        inside += low < 1 < high
+    assert abs(inside / 400 - 0.95) < 4 * (0.95 * 0.05 / 400) ** 0.5
+
+
+def test_slopes_are_those_between_neighbors():
+    fit = power_law({n: Onset(float(v), 1.0) for n, v in ((10, 1), (20, 4), (40, 8))})
+    assert fit.slopes == pytest.approx((2, 1))
+    with pytest.raises(ValueError, match="n must be in"):
+        power_law({0: Onset(1.0, 0.1), 1: Onset(1.0, 0.1), 2: Onset(1.0, 0.1)})
+
+
+def test_a_ratio_is_one_of_onsets_that_were_seen():
+    assert ratio(Onset(90.0, math.nan), Onset(30.0, 3.0)) == pytest.approx((3, 0.3))
+    with pytest.raises(ValueError, match="both onsets must have been seen, got > 30"):
+        ratio(Onset(90.0, 1.0), Onset(30.0, 3.0, "after"))
+
+
+def test_values_that_are_no_numbers_cross_nothing():
+    with pytest.raises(ValueError, match="values must be finite"):
+        first_crossing([1, 2, 3], [0.0, math.nan, 1.0], 0.5)

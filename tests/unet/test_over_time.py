@@ -146,3 +146,17 @@ def test_one_snapshot_s_errors_are_those_of_the_network_that_made_it(quick):
             for level in range(5, 100, 10)
         ]
         assert error == pytest.approx(torch.stack(squares).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: OverTime(16, 0, "foo"), "variant must be one of 'time', 'full', got 'foo'"),
+        (lambda: OverTime(17), "n must be one of 16, 32"),
+        (lambda: OverTime(16, 0, "full"), "n must be one of 32, 64, 128, got 16"),
+        (lambda: denoising_error(None, make_schedule(), torch.zeros(0, 1, 8, 8)), "images"),
+    ],
+)
+def test_networks_and_images_that_are_none_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
