@@ -60,7 +60,7 @@ def test_copies_of_a_few_points_are_found_in_a_narrower_dtype():
 
 def test_sensitivity_holds_for_copies_that_are_spread():
     """At the share that it claims, the audit finds them in 95 % of all cases or more."""
-    found = 0
+    hits = 0
     for seed in range(30):
         training, held_out, new = gaussian_sets(200, 8, seed)
         smallest = audit(training, new, held_out, seed=seed).smallest
@@ -68,8 +68,8 @@ def test_sensitivity_holds_for_copies_that_are_spread():
         # Slightly moved, so that they are not recognized as equal
         copied = training[rng.integers(200, size=int(np.ceil(smallest * 200)))] + 1e-4
         generated = np.concatenate([copied, new[len(copied) :]])
-        found += audit(training, generated, held_out, seed=seed).verdict == "copies"
-    assert binom.cdf(found, 30, 0.95) > 1e-3
+        hits += audit(training, generated, held_out, seed=seed).verdict == "copies"
+    assert binom.cdf(hits, 30, 0.95) > 1e-3
 
 
 DIGITS = load_digits().data
