@@ -36,7 +36,7 @@ def scheduler():
 
 
 @pytest.fixture
-def kept(tmp_path, monkeypatch):
+def small_runs(tmp_path, monkeypatch):
     """Small runs in place of the long ones, and results in a folder of the test."""
     save, load, where = results.save, results.load, results.where
     folder = tmp_path / "results"
@@ -59,7 +59,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("theory", COMMANDS)
-def test_a_cluster_gives_what_one_process_gives(theory, kept, scheduler, tmp_path, capsys):
+def test_a_cluster_gives_what_one_process_gives(theory, small_runs, scheduler, tmp_path, capsys):
     command, run, name = COMMANDS[theory]
     assert command.main([run, "--workdir", str(tmp_path / "one")]) == 0
     one, record = results.load(name)
@@ -68,12 +68,12 @@ def test_a_cluster_gives_what_one_process_gives(theory, kept, scheduler, tmp_pat
     two, again = results.load(name)
     assert one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one)
     assert again["parameters"].keys() == record["parameters"].keys()
-    before = {p: p.read_bytes() for p in kept.rglob("*.*")}
+    before = {p: p.read_bytes() for p in small_runs.rglob("*.*")}
     capsys.readouterr()
     assert command.main(arguments) == 0  # a rerun does nothing
     said = capsys.readouterr().out
     assert "kept already" in said or "0 networks trained" in said
-    assert {p: p.read_bytes() for p in kept.rglob("*.*")} == before
+    assert {p: p.read_bytes() for p in small_runs.rglob("*.*")} == before
 
 
 def _note_and_wait(folder, number, gate):
@@ -115,7 +115,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_doubles_nothing(tmp_path):
     assert max(times) <= 2 and sum(times) <= 15
 
 
-def test_no_scheduler_is_one_line(kept, tmp_path, capsys):
+def test_no_scheduler_is_one_line(small_runs, tmp_path, capsys):
     options = ["detection", "--workdir", str(tmp_path / "w"), "--scheduler", "tcp://127.0.0.1:1"]
     assert auditing_command.main(options) == 1
     *_, last = capsys.readouterr().err.strip().splitlines()

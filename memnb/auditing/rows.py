@@ -132,12 +132,12 @@ def equal_points(
         Which held-out points are.
     """
     seen, times = np.unique(row_keys(training, dtype), return_counts=True)
-    made, of_held_out = row_keys(generated, dtype), row_keys(held_out, dtype)
-    is_copy, is_held_out = np.isin(made, seen), np.isin(of_held_out, seen)
+    of_generated, of_held_out = row_keys(generated, dtype), row_keys(held_out, dtype)
+    is_copy, is_held_out = np.isin(of_generated, seen), np.isin(of_held_out, seen)
     equal = Equal(
         generated=int(is_copy.sum()),
         n_generated=len(generated),
-        training=len(np.unique(made[is_copy])),
+        training=len(np.unique(of_generated[is_copy])),
         held_out=int(is_held_out.sum()),
         n_held_out=len(held_out),
         held_out_distinct=len(np.unique(of_held_out[is_held_out])),

@@ -41,13 +41,13 @@ def address(repository: str) -> str:
     """
     if not repository:
         return ""
-    found = _REPOSITORY.fullmatch(repository)
-    if not found:
+    match = _REPOSITORY.fullmatch(repository)
+    if not match:
         raise ValueError(
             "repository: url in _config.yml must be https://github.com/OWNER/NAME or empty, "
             f"got {repository!r}"
         )
-    return f"https://{found[1].lower()}.github.io/{found[2]}/"
+    return f"https://{match[1].lower()}.github.io/{match[2]}/"
 
 
 def configured(config: dict[str, Any]) -> dict[str, Any]:
@@ -86,8 +86,8 @@ def configured(config: dict[str, Any]) -> dict[str, Any]:
 def _description(page: str) -> str:
     """The first paragraph below the title of a page, without tags, in 200 characters at most."""
     body = page.partition("<article")[2].partition("</h1>")[2]
-    found = re.search(r"<p>(.*?)</p>", body, re.DOTALL)
-    text = html.unescape(re.sub(r"<[^>]*>|\\[()]", "", found.group(1))) if found else ""
+    match = re.search(r"<p>(.*?)</p>", body, re.DOTALL)
+    text = html.unescape(re.sub(r"<[^>]*>|\\[()]", "", match.group(1))) if match else ""
     text = " ".join(text.split())
     return text if len(text) <= 200 else text[:200].rsplit(" ", 1)[0] + " …"
 

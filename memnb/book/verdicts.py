@@ -120,8 +120,8 @@ def _row(claim: Claim, number: int, titles: dict[str, str]) -> str:
 def _title(notebook: dict[str, Any], chapter: str) -> str:
     cells = notebook["cells"]
     text = "".join(cells[0]["source"]) if cells and "source" in cells[0] else ""
-    found = re.match(r"# (.+)", text)
-    return found.group(1) if found else chapter
+    heading = re.match(r"# (.+)", text)
+    return heading.group(1) if heading else chapter
 
 
 def claims_page(notebooks: dict[str, dict[str, Any]]) -> str:

@@ -32,11 +32,11 @@ def test_axe_finds_nothing_serious(browser, site_url, page):
     with Visit(browser, f"{site_url}/{page}.html", 1280, 900) as visit:
         view = visit.page
         view.evaluate(AXE.read_text())
-        found = {}
+        findings = {}
         for device, (width, height) in WIDTHS.items():
             view.set_viewport_size({"width": width, "height": height})
             for scheme in ("light", "dark"):
                 view.emulate_media(color_scheme=scheme)
                 view.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
-                found[device, scheme] = view.evaluate(SERIOUS)
-        assert not {where: what for where, what in found.items() if what}
+                findings[device, scheme] = view.evaluate(SERIOUS)
+        assert not {where: what for where, what in findings.items() if what}

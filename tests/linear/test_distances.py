@@ -53,11 +53,11 @@ def test_medians_between_the_grid_and_their_error():
 
 @pytest.mark.parametrize("dim", [16, 100])
 def test_the_kept_distances_rise_above_d_and_fall_from_the_transition_on(dim):
-    kept = distances(dim)
-    assert kept.n == runs.DISTANCE_GRIDS[dim] and len(kept.values[0]) == 1000
-    at, error = kept.peak()
-    top = max(kept.quantiles(0.5))
-    assert kept.median(kept.n[0])[0] < top - 2  # it rises by two orders of magnitude or more
-    last, last_error = kept.median(kept.n[-1])
+    stored = distances(dim)
+    assert stored.n == runs.DISTANCE_GRIDS[dim] and len(stored.values[0]) == 1000
+    at, error = stored.peak()
+    top = max(stored.quantiles(0.5))
+    assert stored.median(stored.n[0])[0] < top - 2  # it rises by two orders of magnitude or more
+    last, last_error = stored.median(stored.n[-1])
     assert top - last > 10 * last_error and top - last < 1  # and falls by less than one
-    assert stats.alignment(kept.onset(), (at, error)).verdict == "aligned"
+    assert stats.alignment(stored.onset(), (at, error)).verdict == "aligned"
