@@ -117,6 +117,7 @@ def measure(paths, queries):
         ``copies``.
     """
     from memnb.auditing import densities, measures
+    from memnb.auditing.copying import copies
     from memnb.auditing.inputs import read_sets
     from memnb.auditing.reference import Reference
 
@@ -131,7 +132,7 @@ def measure(paths, queries):
         points = reference.look_at(sets.generated[:queries])
         held = reference.look_at(sets.held_out[:queries], pooled=False)
         search = time.process_time() - search_began
-        copied = measures.copies(points, held, 1 / 3)
+        copied = copies(points, held, 1 / 3)
         measures.nearer_to_training(points, reference.pool_size, reference.n_training)
         measures.authenticity(points, held)
         measures.cell_test(points, held, reference.n_cells, 0)
