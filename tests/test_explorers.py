@@ -10,6 +10,7 @@ import pytest
 
 from memnb.explorers import ALL, Axis, Explorer
 from memnb.explorers.base import PAYLOAD_LIMIT
+from memnb.explorers.live import Live, Range
 from memnb.figures import style
 
 style.setup()
@@ -61,6 +62,10 @@ def test_counts_add_up_to_the_number_of_starts():
 
 def test_the_payload_holds_the_frames(explorer):
     payload = explorer.payload()
+    if isinstance(explorer, Live):  # the page computes them, see tests/browser/test_live_page.py
+        controls = {c["name"]: c["start"] for c in payload["controls"]}
+        assert controls == explorer.start
+        return
     assert len(json.dumps(payload, separators=(",", ":"))) <= PAYLOAD_LIMIT
     grids = [axis.static_values for axis in explorer.axes]
     frames = list(itertools.product(*grids))
@@ -75,6 +80,10 @@ def test_the_payload_holds_the_frames(explorer):
 
 def test_axes_cover_their_ends(explorer):
     for axis in explorer.axes:
+        if isinstance(axis, Range):
+            assert (axis.values[0], axis.values[-1]) == (axis.low, axis.high)
+            assert axis.start in axis.values
+            continue
         assert axis.static_values[0] == axis.values[0]
         assert axis.static_values[-1] == axis.values[-1]
 
@@ -173,3 +182,52 @@ def test_errors():
         Explorer(huge, AXES, "A line.").payload()
     with pytest.raises(ValueError, match="alt must be a sentence"):
         style.show(line(0, 1), "")
+
+
+RANGES = (Range("a", "first", 0, 10, 1.5), Range("b", "second", 0, 3, 1, digits=0, log=True))
+PAGE = {"view": "plane", "given": {}, "state": {"points": [[0, 1]]}}
+
+
+def test_a_live_explorer_is_declared_like_any_other(monkeypatch):
+    explorer = Live(line, RANGES, "A line </script> a.", "A line", "2.3", play="a", **PAGE)
+    assert RANGES[1].values == (0, 1, 2, 3) and explorer.anchor == "a-line"
+    html = explorer.html()
+    assert 'id="figure-2-3"' in html and 'id="a-line"' in html
+    inside = html.split('<script type="application/json">')[1].rsplit("</script>", 1)[0]
+    assert "</script" not in inside
+    spec = json.loads(inside)
+    assert spec == json.loads(json.dumps(explorer.payload()))
+    assert [c["start"] for c in spec["controls"]] == [1.5, 1] and spec["play"] == "a"
+    monkeypatch.delenv("MEMNB_STATIC", raising=False)
+    page, caption = explorer.widget().children
+    assert {**page.spec, "id": "a-line"} == explorer.payload() and "Figure 2.3" in caption.value
+    assert "export default" in page._esm and "import" not in page._esm.split("{")[0]
+    # An executed notebook shows the first frame, which Python drew, where no widget lives.
+    first = explorer._repr_mimebundle_()
+    assert "memnb-plot" in (first[0] if isinstance(first, tuple) else first)["text/html"]
+
+
+def test_the_first_frame_of_a_live_explorer_is_computed_in_the_build():
+    def broken(a, b):
+        raise RuntimeError("no frame")
+
+    with pytest.raises(RuntimeError, match="no frame"):
+        Live(broken, RANGES, "A line.", "A line", **PAGE).html()
+
+
+def test_errors_of_live_explorers():
+    with pytest.raises(ValueError, match="low and high of range 'a' must be in order"):
+        Range("a", "first", 1, 1, 1)
+    with pytest.raises(ValueError, match="not negative on a logarithmic slider"):
+        Range("a", "first", -1, 1, 0, log=True)
+    with pytest.raises(ValueError, match="start of range 'a' must be between 0 and 1, got 2"):
+        Range("a", "first", 0, 1, 2)
+    with pytest.raises(TypeError, match="axes must hold Axis objects"):
+        Explorer(line, RANGES, "A line.")
+    with pytest.raises(ValueError, match="title of a live explorer must not be empty"):
+        Live(line, RANGES, "A line.", " ", **PAGE)
+    with pytest.raises(ValueError, match=r"play must be one of the ranges \['a', 'b'\], got 'c'"):
+        Live(line, RANGES, "A line.", "A line", play="c", **PAGE)
+    big = {**PAGE, "given": {"starts": [0.123] * 10_000}}
+    with pytest.raises(ValueError, match="carries"):
+        Live(line, RANGES, "A line.", "A line", **big).payload()

@@ -22,6 +22,7 @@ import yaml
 from memnb.book import api, pages, publish, verdicts
 from memnb.book.execute import ended, execute
 from memnb.book.layout import Layout
+from memnb.figures.display import live_script
 from memnb.processes import tied
 
 __all__ = ["BuildFailed", "build", "serve"]
@@ -77,6 +78,8 @@ def _stage(layout: Layout, stage: Path, chapters: list[str]) -> str:
         (stage / "notebooks" / f"{chapter}.ipynb").write_text(text)
     shutil.copytree(layout.root / "book", stage / "book")
     shutil.copytree(layout.root / "assets", stage / "assets")
+    script = f'(() => {{\n"use strict";\n{live_script()}\nstart();\n}})();\n'
+    (stage / "assets" / "memnb-live.js").write_text(script)
     try:
         config = publish.configured(yaml.safe_load((layout.root / "_config.yml").read_text()))
     except ValueError as error:

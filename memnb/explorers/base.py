@@ -108,6 +108,8 @@ class Explorer:
         a title.
     """
 
+    kinds: tuple[type, ...] = (Axis,)  # of axes
+
     def __init__(
         self,
         frame: Callable[..., go.Figure],
@@ -122,7 +124,7 @@ class Explorer:
         self.title, self.number = title, number
         check_number(number, title)
         for axis in self.axes:
-            if not isinstance(axis, Axis):
+            if not isinstance(axis, self.kinds):
                 raise TypeError(f"axes must hold Axis objects, got {type(axis).__name__}")
         names = [axis.name for axis in self.axes]
         if len(set(names)) != len(names) or not names:

@@ -10,6 +10,7 @@ from functools import cache
 import torch
 
 from memnb.explorers.base import Axis, Explorer
+from memnb.explorers.live import Live, Range
 from memnb.figures import score_flow as figures
 from memnb.minnorm.data import gaussian_starts, orthogonal_set
 from memnb.minnorm.denoisers import RampDenoiser
@@ -33,43 +34,57 @@ def _starts(n_starts, seed):
     return gaussian_starts(n_starts, MAX_DIM, seed=seed)
 
 
-def field(n_starts: int = 60, seed: int = 0) -> Explorer:
-    r"""The plane of three points: vector field, and starts at a chosen time of the flow.
+def field(seed: int = 0) -> Live:
+    r"""The plane of three points: vector field, starts at a chosen time, and where they end.
 
     Parameters
     ----------
-    n_starts : int
-        Number of starts, drawn uniformly from the window.
     seed : int
-        Seed of the starts.
+        Seed of the starts, which are drawn uniformly from the window.
 
     Returns
     -------
-    Explorer
-        Sliders: ball radius ``rho`` and time ``r``.
+    Live
+        Ball radius ``rho``, time ``r``, number of starts ``n``, and which flows to ``show``; the
+        training points can be moved. The first frame has the points at right angles and the score
+        flow alone.
     """
     data = orthogonal_set(3, 2)
+    low, high = figures.WINDOW
     generator = stream(seed, "starts in the window")
-    starts = 2.3 * torch.rand(n_starts, 2, generator=generator, dtype=torch.float64) - 0.65
+    starts = torch.rand(500, 2, generator=generator, dtype=torch.float64)
+    starts = (low + 0.1 + (high - low - 0.2) * starts).round(decimals=3)
     bends = torch.cat([torch.zeros(1), log_uniform_grid(0.05, 40, 40)])
 
-    def frame(rho, r):
+    def frame(rho, r, n, show):
         denoiser = RampDenoiser(data, rho)
-        paths = score_flow_trajectory(starts, denoiser, bends).transpose(0, 1)
-        labels = classify(score_flow(starts, denoiser, math.inf), data).labels
-        now = score_flow(starts, denoiser, r)
+        paths = score_flow_trajectory(starts[:n], denoiser, bends).transpose(0, 1)
+        labels = classify(score_flow(starts[:n], denoiser, math.inf), data).labels
+        now = score_flow(starts[:n], denoiser, r)
         return figures.field_figure(data, denoiser, rho, paths, now, labels)
 
     axes = (
-        Axis("rho", "ball radius ρ", (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.45), 0.1),
-        Axis("r", "time r", (0, 0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 20, 40), 0),
+        Range("rho", "ball radius ρ", 0.01, 0.49, 0.1, digits=3),
+        Range("r", "time r", 0, 200, 0, log=True),
+        Range("n", "starts", 1, 500, 60, digits=0),
+        Axis("show", "flows", ("score flow", "both flows"), "score flow"),
     )
     alt = (
         "The plane of three training points with arrows of the score flow. Starts fall onto the "
         "unit square, then slide along it to a corner; three corners are training points and "
         "the fourth, their sum, is a virtual point."
     )
-    return Explorer(frame, axes, alt, "Score flow in the plane", number="1.2")
+    return Live(
+        frame,
+        axes,
+        alt,
+        "Score flow in the plane",
+        number="1.2",
+        view="plane",
+        given={"window": [low, high], "starts": starts.tolist(), "threshold": 0.2},
+        state={"points": data.points.tolist()},
+        play="r",
+    )
 
 
 def plane(n_starts: int = 150, seed: int = 0) -> Explorer:

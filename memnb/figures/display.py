@@ -22,9 +22,19 @@ from typing import Any
 import plotly.graph_objects as go
 from IPython.display import display
 
-__all__ = ["Shown", "caption_html", "embed_json", "escape", "is_static", "offline_scripts", "show"]
+__all__ = [
+    "Shown",
+    "caption_html",
+    "embed_json",
+    "escape",
+    "is_static",
+    "live_script",
+    "offline_scripts",
+    "show",
+]
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
+LIVE = ("linalg", "sets", "events", "flows", "plane", "live")  # modules, each after what it uses
 _NUMBER = re.compile(r"[1-9]\d*\.[1-9]\d*")
 
 
@@ -62,6 +72,23 @@ def offline_scripts() -> str:
     packed = base64.b64encode(gzip.compress(library.read_bytes(), 9, mtime=0)).decode()
     code = script.read_text().replace("</", "<\\/")
     return f'<script type="text/plain" id="memnb-plotly">{packed}</script>\n<script>{code}</script>'
+
+
+@cache
+def live_script() -> str:
+    """The script of live explorers as one text that needs no other file.
+
+    The modules of ``assets/live`` one after another, without the lines that import one from
+    another. So the same text serves pages that are opened without a server, where browsers load no
+    modules, and JupyterLab.
+
+    Returns
+    -------
+    str
+        It declares ``mount(box, spec)`` and ``start()``.
+    """
+    text = "".join((ASSETS / "live" / f"{name}.js").read_text() for name in LIVE)
+    return re.sub(r"^export ", "", re.sub(r"^import [^;]*;\n", "", text, flags=re.M), flags=re.M)
 
 
 def check_number(number: str | None, caption: str) -> None:

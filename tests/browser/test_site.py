@@ -93,7 +93,8 @@ def test_page_is_self_contained_and_complete(browser, site_url, page, device):
         if page in CHAPTERS:
             assert view.evaluate("document.querySelectorAll('mjx-container').length") > 20
             count, _ = SLIDERS[page.removeprefix("notebooks/")]
-            assert view.evaluate("document.querySelectorAll('.memnb-explorer').length") == count
+            explorers = "document.querySelectorAll('.memnb-explorer, .memnb-live').length"
+            assert view.evaluate(explorers) == count
             unnamed = view.evaluate(
                 "[...document.querySelectorAll('.memnb-plot')]"
                 ".filter((p) => !(p.getAttribute('aria-label') || '').trim()).length"
@@ -101,7 +102,7 @@ def test_page_is_self_contained_and_complete(browser, site_url, page, device):
             assert unnamed == 0
             # Every figure is numbered, in the order of the page.
             captions = view.locator("figure.memnb-figure > figcaption").all_inner_texts()
-            plots = view.evaluate("document.querySelectorAll('.memnb-plot').length")
+            plots = view.evaluate("document.querySelectorAll('.memnb-plot, .memnb-live').length")
             chapter = int(page.removeprefix("notebooks/")[:2])
             expected = [f"Figure {chapter}.{k + 1}" for k in range(plots)]
             assert [caption.split(". ")[0] for caption in captions] == expected
@@ -220,7 +221,8 @@ def test_every_slider_changes_its_figure_at_both_ends(browser, site_url, page):
                     "(s, v) => { s.value = v; s.dispatchEvent(new Event('input')); }", start
                 )
         count, wanted = SLIDERS[page.removeprefix("notebooks/")]
-        assert len(explorers) == count and wanted <= names
+        live = visit.page.evaluate("document.querySelectorAll('.memnb-live').length")
+        assert len(explorers) + live == count and wanted <= names
         assert visit.complaints == []
         ARTIFACTS.mkdir(parents=True, exist_ok=True)
         latency = {

@@ -1,0 +1,203 @@
+// A live explorer: its controls, its state, and the view that draws it.
+import { Plane } from "./plane.js";
+
+const VIEWS = { plane: Plane };
+const PLAY = 9000; // milliseconds from one end to the other
+const SILENCE = 500; // before the state is read out
+const REST = 900; // between the stops of an animation for those who want no motion
+
+const make = (tag, parent, text = "", name = "") => {
+  const element = parent.appendChild(document.createElement(tag));
+  element.textContent = text;
+  if (name) element.className = name;
+  return element;
+};
+
+// Numbers, words and lists of points, as text in the address of the page.
+const write = (value) => (Array.isArray(value)
+  ? value.map((p) => p.map((x) => Number(x.toFixed(4))).join(",")).join(";")
+  : String(value));
+
+function read(text, control, start) {
+  if (Array.isArray(start)) {
+    const points = text.split(";").map((p) => p.split(",").map(Number));
+    const fits = points.length === start.length
+      && points.every((p) => p.length === start[0].length && p.every((x) => Math.abs(x) <= 10));
+    return fits ? points : start;
+  }
+  if (control.values) return control.values.includes(text) ? text : start;
+  const number = Number(text);
+  return text.trim() && Number.isFinite(number)
+    ? Math.min(control.high, Math.max(control.low, number)) : start;
+}
+
+// A logarithmic slider keeps zero: its places are log(1 + value).
+const place = (control, value) => (control.log ? Math.log1p(value) : value);
+const value = (control, at) => {
+  const raw = control.log ? Math.expm1(at) : at;
+  const rounded = Number(raw.toFixed(control.digits));
+  return Math.min(control.high, Math.max(control.low, rounded));
+};
+
+let mounted = 0;
+
+export function mount(box, spec) {
+  mounted += 1;
+  const group = `memnb-live-${mounted}`;
+  const controls = spec.controls;
+  const first = { ...spec.state };
+  for (const control of controls) first[control.name] = control.start;
+  let state = { ...first };
+  make("p", box, spec.title, "memnb-live-title");
+  const panel = make("div", box, "", "memnb-live-controls");
+  const buttons = make("div", box, "", "memnb-live-buttons");
+  const setters = controls.map((control) => (control.values ? choice : slider)(panel, control));
+  let waiting = false;
+  let running = 0;
+  let saying = 0;
+
+  const status = document.createElement("p");
+  status.className = "memnb-live-status";
+  status.setAttribute("role", "status");
+  const note = document.createElement("p");
+  note.className = "memnb-live-note";
+
+  const view = new VIEWS[spec.view](box, { ...spec, ...spec.given }, update);
+  box.append(note, status);
+
+  function show() {
+    waiting = false;
+    const said = view.draw(state);
+    note.textContent = said.note;
+    clearTimeout(saying); // not at every frame
+    saying = setTimeout(() => { status.textContent = said.status; }, SILENCE);
+    box.setAttribute("aria-label", `${spec.title}. ${said.status}`);
+    controls.forEach((control, k) => setters[k](state[control.name]));
+    box.dataset.drawn = String(Number(box.dataset.drawn || 0) + 1);
+  }
+
+  function update(change) {
+    state = { ...state, ...change };
+    if (!waiting) requestAnimationFrame(show);
+    waiting = true;
+  }
+
+  function slider(parent, control) {
+    const label = make("label", parent);
+    make("span", label, control.label);
+    const output = make("output", label);
+    const input = make("input", label);
+    const ends = [place(control, control.low), place(control, control.high)];
+    Object.assign(input, { type: "range", name: control.name, min: ends[0], max: ends[1] });
+    input.step = control.log ? (ends[1] - ends[0]) / 400 : control.step;
+    input.addEventListener("input", () => {
+      stop();
+      update({ [control.name]: value(control, Number(input.value)) });
+    });
+    return (now) => {
+      if (Math.abs(value(control, Number(input.value)) - now) > 1e-12) {
+        input.value = place(control, now);
+      }
+      output.textContent = String(now);
+      input.setAttribute("aria-valuetext", `${now}`);
+    };
+  }
+
+  function choice(parent, control) {
+    const field = make("fieldset", parent);
+    make("legend", field, control.label);
+    const name = `${group}-${control.name}`;
+    const inputs = control.values.map((option) => {
+      const label = make("label", field);
+      const input = make("input", label);
+      Object.assign(input, { type: "radio", name, value: option });
+      make("span", label, option);
+      input.addEventListener("change", () => update({ [control.name]: option }));
+      return input;
+    });
+    return (now) => inputs.forEach((input) => { input.checked = input.value === now; });
+  }
+
+  const button = (text, act) => {
+    const element = make("button", buttons, text);
+    element.type = "button";
+    element.addEventListener("click", act);
+    return element;
+  };
+
+  function stop() {
+    cancelAnimationFrame(running);
+    clearTimeout(running);
+    running = 0;
+    if (play) play.textContent = "Play";
+  }
+
+  const played = controls.find((control) => control.name === spec.play);
+  const play = played && button("Play", () => {
+    if (running) {
+      stop();
+      return;
+    }
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const ends = [place(played, played.low), place(played, played.high)];
+    let share = state[played.name] >= played.high ? 0
+      : (place(played, state[played.name]) - ends[0]) / (ends[1] - ends[0]);
+    let before = null;
+    play.textContent = "Pause";
+    const tick = (time) => {
+      share = Math.min(1, share + (still ? 0.1 : (before === null ? 0 : time - before) / PLAY));
+      before = time;
+      update({ [played.name]: value(played, ends[0] + share * (ends[1] - ends[0])) });
+      if (share >= 1) stop();
+      else running = still ? setTimeout(tick, REST) : requestAnimationFrame(tick);
+    };
+    running = still ? setTimeout(tick, 0) : requestAnimationFrame(tick);
+  });
+
+  button("Reset", () => {
+    stop();
+    update(first);
+  });
+
+  // The address of a page that shows this state; only in a page that has one.
+  if (spec.id) {
+    const link = () => {
+      const changed = Object.keys(first).filter((key) => write(state[key]) !== write(first[key]));
+      const query = changed.map((key) => `${key}=${encodeURIComponent(write(state[key]))}`);
+      return `${location.href.split("#")[0]}#${spec.id}?${query.join("&")}`;
+    };
+    const copy = button("Copy link", () => {
+      const told = (text) => {
+        copy.textContent = text;
+        setTimeout(() => { copy.textContent = "Copy link"; }, 2000);
+      };
+      history.replaceState(null, "", link());
+      Promise.resolve(navigator.clipboard?.writeText(link()) ?? Promise.reject())
+        .then(() => told("Copied"), () => told("See address bar"));
+    });
+    const restore = () => {
+      const [id, query] = location.hash.slice(1).split("?");
+      if (id !== spec.id) return;
+      const given = new URLSearchParams(query || "");
+      for (const key of Object.keys(first)) {
+        const control = controls.find((c) => c.name === key);
+        state[key] = given.has(key) ? read(given.get(key), control, first[key]) : first[key];
+      }
+      update({});
+      box.scrollIntoView();
+    };
+    addEventListener("hashchange", restore);
+    restore();
+  }
+  new MutationObserver(() => update({})).observe(document.documentElement, {
+    attributes: true, attributeFilter: ["data-theme"],
+  });
+  update({});
+}
+
+// On the website: every live explorer of the page.
+export function start() {
+  for (const box of document.querySelectorAll(".memnb-live")) {
+    mount(box, JSON.parse(box.querySelector("script").textContent));
+  }
+}

@@ -1,0 +1,166 @@
+// Training sets in the plane: memnb.training_set, memnb.classify and memnb.sum_margin.
+import { dot, minus, norm } from "./linalg.js";
+
+export const CLASSES = ["training", "virtual", "boundary", "interior", "outside"];
+const ROUNDING = 32 * 2 ** -52;
+
+// The set of points that is measured from one of them, or null.
+function fromCorner(points, k, rounding) {
+  const order = [k, ...points.keys()].filter((n, i) => i === 0 || n !== k);
+  const edges = order.slice(1).map((n) => minus(points[n], points[k]));
+  const lengths = edges.map(norm);
+  let u = edges.map((e, n) => e.map((x) => x / lengths[n]));
+  let kind = "orthogonal";
+  if (u.length > 2) return null;
+  if (u.length === 2) {
+    const cosine = dot(u[0], u[1]);
+    const slack = rounding * (1 / lengths[0] + 1 / lengths[1]);
+    if (cosine > slack) return null;
+    if (cosine < -slack) {
+      const flat = Math.abs(u[0][0] * u[1][1] - u[0][1] * u[1][0]);
+      if (flat / Math.SQRT2 <= 2 * rounding / Math.min(...lengths)) return null;
+      kind = "obtuse simplex";
+    } else {
+      // The nearest orthonormal directions.
+      const [p, m] = [1 / Math.sqrt(1 + cosine), 1 / Math.sqrt(1 - cosine)];
+      const [a, b] = [(p + m) / 2, (p - m) / 2];
+      u = [0, 1].map((n) => [0, 1].map((i) => a * u[n][i] + b * u[1 - n][i]));
+    }
+  }
+  return {
+    kind, points: order.map((n) => points[n]), center: points[k], directions: u, lengths,
+    low: lengths.map(() => 0), high: lengths,
+  };
+}
+
+function onLine(points, rounding) {
+  if (points.length < 3) return null;
+  let [far, first, last] = [-1, 0, 0];
+  points.forEach((a, i) => points.slice(i + 1).forEach((b, j) => {
+    const distance = norm(minus(a, b));
+    if (distance > far) [far, first, last] = [distance, i, i + 1 + j];
+  }));
+  const u = minus(points[last], points[first]).map((x) => x / far);
+  const t = points.map((p) => dot(minus(p, points[first]), u));
+  const away = points.map((p, n) =>
+    norm(minus(p, points[first]).map((x, i) => x - t[n] * u[i])));
+  if (Math.max(...away) > rounding) return null;
+  const order = [...points.keys()].sort((a, b) => t[a] - t[b]);
+  const sorted = order.map((n) => t[n] - t[order[0]]);
+  return {
+    kind: "line", points: order.map((n) => points[n]), center: points[order[0]],
+    directions: order.slice(1).map(() => u), low: sorted.slice(0, -1), high: sorted.slice(1),
+    lengths: sorted.slice(1).map((x, n) => x - sorted[n]),
+  };
+}
+
+function triangle(points, rounding) {
+  if (points.length !== 3) return null;
+  const sides = points.map((p, n) => norm(minus(p, points[(n + 1) % 3])));
+  if (Math.max(...sides) - Math.min(...sides) > 2 * rounding) return null;
+  const center = [0, 1].map((i) => (points[0][i] + points[1][i] + points[2][i]) / 3);
+  const radius = (sides[0] + sides[1] + sides[2]) / 3 / Math.sqrt(3);
+  const directions = points.map((p) => {
+    const away = minus(p, center);
+    return away.map((x) => x / norm(away));
+  });
+  const each = (value) => [value, value, value];
+  return {
+    kind: "equilateral triangle", points, center, directions, lengths: each(radius),
+    low: each(-radius / 2), high: each(radius), limit: (12 + 3 * Math.sqrt(3)) / 26 * radius,
+  };
+}
+
+// The training set of points in the plane, or null where no closed form is known.
+export function trainingSet(points) {
+  const rounding = ROUNDING * Math.max(...points.map(norm));
+  let set = onLine(points, rounding);
+  for (let k = 0; k < points.length && !set; k++) set = fromCorner(points, k, rounding);
+  set ??= triangle(points, rounding);
+  if (!set) return null;
+  const widths = set.high.map((h, n) => h - set.low[n]);
+  const oneWidth = widths.every((w) => Math.abs(w / widths[0] - 1) <= 64 * 2 ** -52);
+  return { ...set, oneWidth, maxRho: Math.min(...widths.map((w) => w / 2), set.limit ?? Infinity) };
+}
+
+export const coordinates = (set, y) => {
+  const offset = minus(y, set.center);
+  return set.directions.map((u) => dot(u, offset));
+};
+
+export const fromCoordinates = (set, z) =>
+  set.center.map((x, i) => z.reduce((sum, zn, n) => sum + zn * set.directions[n][i], x));
+
+// Every sum of a subset of edges: which edges, and where.
+export function sums(set) {
+  return Array.from({ length: 2 ** set.lengths.length }, (_, bits) => {
+    const on = set.lengths.map((_, n) => (bits >> n) & 1);
+    return { on, point: fromCoordinates(set, on.map((b, n) => b * set.lengths[n])) };
+  });
+}
+
+// The least radius at which a sum over an obtuse simplex is stationary.
+export function sumMargin(set, on) {
+  const pulls = set.directions.map((u, n) => on[n] * set.directions.reduce((sum, v, m) =>
+    sum + (m === n ? 0 : on[m] * Math.abs(dot(u, v)) * set.lengths[m]), 0));
+  return set.kind === "orthogonal" ? 0 : Math.max(...pulls);
+}
+
+function label(isTraining, toVertex, toBoundary, toBody, threshold) {
+  if (toVertex <= threshold) return isTraining ? 0 : 1;
+  if (toBoundary <= threshold) return 2;
+  return toBody <= threshold ? 3 : 4;
+}
+
+// Class of coordinates z of orthogonal data, at a distance `off` from their span.
+export function classifyCoordinates(z, lengths, off, threshold, inf = false) {
+  let [vertex, box, face, count] = [0, 0, Infinity, 0];
+  for (let n = 0; n < z.length; n++) {
+    const [x, length] = [z[n], lengths[n]];
+    const on = x > length / 2;
+    const v = on ? x - length : x;
+    const b = x - Math.min(Math.max(x, 0), length);
+    count += on;
+    vertex = inf ? Math.max(vertex, Math.abs(v)) : vertex + v * v;
+    box = inf ? Math.max(box, Math.abs(b)) : box + b * b;
+    face = Math.min(face, x, length - x);
+  }
+  const distance = (d) => inf ? Math.max(d, off) : Math.hypot(Math.sqrt(d), off);
+  const edge = face > 0 ? distance(inf ? face : face * face) : distance(box);
+  return label(count <= 1, distance(vertex), edge, distance(box), threshold);
+}
+
+function toSegment(y, a, b) {
+  const edge = minus(b, a);
+  const along = Math.min(1, Math.max(0, dot(minus(y, a), edge) / dot(edge, edge)));
+  return norm(minus(y, a).map((x, i) => x - along * edge[i]));
+}
+
+// Class of a point, as a place in CLASSES. On a line, and where no closed form is known, there are
+// no sums: a point is at a training point or outside.
+export function classify(set, y, threshold) {
+  if (set.kind === "orthogonal") {
+    const z = coordinates(set, y);
+    const off = norm(minus(y, fromCoordinates(set, z)));
+    return classifyCoordinates(z, set.lengths, off, threshold);
+  }
+  const { points } = set;
+  if (!set.kind || set.kind === "line") {
+    return points.some((p) => norm(minus(y, p)) <= threshold) ? 0 : 4;
+  }
+  let nearest = Infinity;
+  let training = false;
+  for (const { on, point } of set.sums ??= sums(set)) {
+    const distance = norm(minus(y, point));
+    if (distance >= nearest) continue;
+    const count = on.reduce((a, b) => a + b, 0);
+    nearest = distance;
+    training = count === 1 || (count === 0 && set.kind === "obtuse simplex");
+  }
+  const sides = points.map((p, n) => [p, points[(n + 1) % 3]]);
+  const edge = Math.min(...sides.map(([a, b]) => toSegment(y, a, b)));
+  const turns = sides.map(([a, b]) =>
+    (b[0] - a[0]) * (y[1] - a[1]) - (b[1] - a[1]) * (y[0] - a[0]));
+  const inside = turns.every((t) => t >= 0) || turns.every((t) => t <= 0);
+  return label(training, nearest, edge, inside ? 0 : edge, threshold);
+}

@@ -1,0 +1,243 @@
+"""Live explorers on the site: what they show is what Python computes, by every way of moving."""
+
+import json
+import math
+import statistics
+
+import pytest
+import torch
+from support import ROOT
+
+import memnb
+from memnb.explorers.score_flow import field
+from memnb.figures.display import live_script
+
+PAGE = "notebooks/01-score-flow.html"
+ARTIFACTS = ROOT / "_build" / "screenshots"
+DRAWN = "document.querySelector('.memnb-live')?.dataset.drawn"
+EXPLORER = field()
+STARTS = torch.tensor(EXPLORER.given["starts"], dtype=torch.float64)
+RIGHT = [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+OBTUSE = [[0.0, 0.0], [1.2, 0.0], [-0.5, 0.9]]
+
+
+class Live:
+    """The explorer of chapter 1 in a page of its own."""
+
+    def __init__(self, browser, site_url, query="", width=1280, **options):
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        self.page = self.context.new_page()
+        self.complaints = []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(f"{site_url}/{PAGE}{query}")
+        self.page.wait_for_function(DRAWN)
+        self.box = self.page.locator(".memnb-live").first
+        self.box.scroll_into_view_if_needed()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
+        assert self.complaints == []
+
+    def after(self, action):
+        """Do something, wait for the frame that follows, and return the new counts."""
+        before = self.page.evaluate(DRAWN)
+        action()
+        self.page.wait_for_function(f"{DRAWN} !== '{before}'")
+        return self.counts()
+
+    def counts(self, panel=0):
+        return json.loads(self.box.locator("canvas").nth(panel).get_attribute("data-counts"))
+
+    def slide(self, name, place):
+        change = "(s, v) => { s.value = v; s.dispatchEvent(new Event('input')); }"
+        self.box.locator(f"input[name={name}]").evaluate(change, place)
+
+    def button(self, name):
+        return self.box.get_by_role("button", name=name, exact=True)
+
+    def setting(self, name):
+        slider = self.box.locator(f"input[name={name}]")
+        return float(slider.evaluate("(s) => s.getAttribute('aria-valuetext')"))
+
+    def points(self):
+        labels = [h.get_attribute("aria-label") for h in
+                  self.box.locator(".memnb-live-stage").first.locator("button").all()]  # fmt: skip
+        return [[float(x) for x in label.split(" at ")[1].split(", ")] for label in labels]
+
+
+def expected(points, rho, n, flow="score"):
+    data = memnb.training_set(torch.tensor(points, dtype=torch.float64))
+    denoiser = memnb.RampDenoiser(data, rho)
+    y = STARTS[:n]
+    if flow == "score":
+        end = memnb.score_flow(y, denoiser, math.inf)
+    else:
+        end = memnb.probability_flow(y, denoiser, 1.0, 0.0)
+    return list(memnb.classify(end, data, 0.2).counts().values())
+
+
+def test_the_first_frame_is_that_of_python_and_is_read_out(browser, site_url):
+    with Live(browser, site_url) as live:
+        assert live.counts() == expected(RIGHT, 0.1, 60)
+        n = live.counts()[0]
+        name = live.box.get_attribute("aria-label")
+        assert "Score flow in the plane" in name and f"{n} at training points" in name
+        assert f"{n} at training" in live.box.locator("canvas").first.get_attribute("aria-label")
+        live.page.wait_for_function(
+            "document.querySelector('.memnb-live-status').textContent.includes('training')"
+        )
+        legend = live.box.locator(".memnb-live-counts span").first.inner_text()
+        assert legend == f"training points: {n}"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_control_at_both_ends(browser, site_url, width):
+    with Live(browser, site_url, width=width) as live:
+        for axis in EXPLORER.axes[:3]:
+            for end, place in (("low", -1e9), ("high", 1e9)):
+                live.after(lambda a=axis.name, p=place: live.slide(a, p))
+                assert live.setting(axis.name) == getattr(axis, end)
+        assert live.counts() == expected(RIGHT, 0.49, 500)
+        live.after(lambda: live.box.get_by_text("both flows", exact=True).click())
+        assert live.counts(1) == expected(RIGHT, 0.49, 500, "probability")
+        assert live.page.evaluate("document.documentElement.scrollWidth") <= width
+        live.after(lambda: live.button("Reset").click())
+        assert live.counts() == expected(RIGHT, 0.1, 60)
+        assert live.box.locator("canvas").nth(1).is_hidden()
+
+
+def test_a_link_restores_the_state_and_a_button_makes_it(browser, site_url):
+    text = ";".join(",".join(map(str, p)) for p in OBTUSE)
+    query = f"#{EXPLORER.anchor}?points={text}&rho=0.2&n=200&r=3"
+    with Live(browser, site_url, query) as live:
+        assert live.counts() == expected(OBTUSE, 0.2, 200)
+        assert live.points() == OBTUSE and live.setting("r") == 3
+        live.button("Copy link").click()
+        made = live.page.evaluate("location.hash")
+        live.after(lambda: live.button("Reset").click())
+        assert live.points() == RIGHT
+    with Live(browser, site_url, made) as live:
+        assert live.counts() == expected(OBTUSE, 0.2, 200) and live.setting("r") == 3
+    # What makes no sense stays at the start, what is too large at the end.
+    query = f"#{EXPLORER.anchor}?points=0,0;1,x;0,1&rho=none&n=9999"
+    with Live(browser, site_url, query) as live:
+        assert live.points() == RIGHT and live.setting("rho") == 0.1 and live.setting("n") == 500
+
+
+def drag(live, k, point, steps=8):
+    """Drag training point k of the first panel with the mouse."""
+    stage = live.box.locator(".memnb-live-stage").first.bounding_box()
+    low, high = EXPLORER.given["window"]
+    scale = stage["width"] / (high - low)
+
+    def place(p):
+        return stage["x"] + (p[0] - low) * scale, stage["y"] + (high - p[1]) * scale
+
+    live.page.mouse.move(*place(live.points()[k]))
+    live.page.mouse.down()
+    live.page.mouse.move(*place(point), steps=steps)
+    live.page.wait_for_timeout(100)
+    live.after(live.page.mouse.up)
+
+
+def test_points_are_dragged_and_snap_to_what_is_known(browser, site_url):
+    with Live(browser, site_url) as live:
+        note = live.box.locator(".memnb-live-note")
+        drag(live, 2, (-0.45, 0.9))
+        moved = live.points()[2]
+        assert moved == pytest.approx([-0.45, 0.9], abs=0.02)
+        assert "Obtuse" in note.inner_text()
+        drag(live, 2, (0.5, 0.88))
+        assert "Equilateral triangle" in note.inner_text()
+        drag(live, 2, (0.55, 1.4))
+        assert "empirical Bayes" in note.inner_text()
+        drag(live, 2, (1.5, 0.01))
+        assert "line" in note.inner_text() and live.points()[2][1] == 0
+        drag(live, 2, (0.01, 0.9))
+        assert note.inner_text() == "" and live.points()[2][0] == 0
+        drag(live, 2, (5.0, 5.0))  # stays in the picture
+        assert max(live.points()[2]) < EXPLORER.given["window"][1]
+
+
+def test_arrow_keys_move_a_point(browser, site_url):
+    with Live(browser, site_url) as live:
+        handle = live.box.locator(".memnb-live-stage").first.locator("button").nth(1)
+        handle.focus()
+        live.after(lambda: live.page.keyboard.press("ArrowRight"))
+        live.after(lambda: live.page.keyboard.press("Shift+ArrowDown"))
+        assert live.points()[1] == [1.02, -0.1]
+        assert live.counts() == expected([[0, 0], [1.02, -0.1], [0, 1]], 0.1, 60)
+
+
+def test_a_finger_drags_a_point(browser, site_url):
+    with Live(browser, site_url, width=390, has_touch=True) as live:
+        handle = live.box.locator(".memnb-live-stage").first.locator("button").nth(2)
+        box = handle.bounding_box()
+        assert min(box["width"], box["height"]) >= 44
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        session = live.context.new_cdp_session(live.page)
+        for kind, at in (("touchStart", (x, y)), ("touchMove", (x - 40, y + 10)),
+                         ("touchMove", (x - 60, y + 20)), ("touchEnd", None)):  # fmt: skip
+            points = [] if at is None else [{"x": at[0], "y": at[1]}]
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        live.page.wait_for_function(
+            "document.querySelector('.memnb-live-note').textContent.includes('Obtuse')"
+        )
+        assert live.points()[2][0] < -0.2
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_time_plays_and_stops(browser, site_url, motion):
+    with Live(browser, site_url, reduced_motion=motion) as live:
+        live.button("Play").click()
+        live.page.wait_for_function(
+            "document.querySelector('.memnb-live input[name=r]').value > 0.4"
+        )
+        frames = int(live.page.evaluate(DRAWN))
+        assert frames > 8 or motion == "reduce"
+        live.button("Pause").click()
+        live.page.wait_for_timeout(100)
+        paused = live.setting("r")
+        live.page.wait_for_timeout(1100)
+        assert live.setting("r") == paused > 0
+
+
+FRAME = """([name, places]) => {
+  const slider = document.querySelector(`.memnb-live input[name=${name}]`);
+  const move = (place) => new Promise((done) => {
+    const began = performance.now();
+    slider.value = place;
+    slider.dispatchEvent(new Event("input"));
+    requestAnimationFrame(() => setTimeout(() => done(performance.now() - began)));
+  });
+  return places.reduce(async (all, place) => [...await all, await move(place)], []);
+}"""
+
+
+@pytest.mark.parametrize("slowdown", [1, 4])
+def test_frames_with_500_starts_are_recorded(browser, site_url, slowdown):
+    """Times depend on the machine and are kept beside the screenshots; here all moves redraw."""
+    with Live(browser, site_url, f"#{EXPLORER.anchor}?n=500") as live:
+        session = live.context.new_cdp_session(live.page)
+        session.send("Emulation.setCPUThrottlingRate", {"rate": slowdown})
+        record = {}
+        for name, high in (("r", 5.0), ("rho", 0.49)):
+            before = int(live.page.evaluate(DRAWN))
+            places = [0.02 + (high - 0.02) * k / 40 for k in range(40)]
+            times = live.page.evaluate(FRAME, [name, places])
+            assert int(live.page.evaluate(DRAWN)) >= before + 40
+            p95 = statistics.quantiles(times, n=20)[-1]
+            record[name] = {"median_ms": statistics.median(times), "p95_ms": p95}
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    (ARTIFACTS / f"live-plane-{slowdown}x.json").write_text(json.dumps(record, indent=1))
+
+
+def test_a_live_explorer_is_light():
+    """Data and script, compressed as every server sends them, and the data alone."""
+    import gzip
+
+    data, script = json.dumps(EXPLORER.payload()), live_script()
+    assert len(gzip.compress((data + script).encode())) < 30_000
