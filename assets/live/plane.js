@@ -7,9 +7,10 @@ const COLORS = ["#D55E00", "#0072B2", "#009E73", "#E69F00", "#999999"];
 const DARK_COLORS = ["#D55E00", "#56B4E9", "#009E73", "#E69F00", "#999999"];
 const LIMIT = 0.98; // of the largest radius, where a point's place leaves less than was asked for
 const NEAR = 0.03; // a dragged point snaps to right angles, lines and triangles this near
-const FEW = 60; // starts whose paths are drawn while a finger moves
+const MOVING = 150; // starts at most while a finger moves a point
+const PATHS = 100; // drawn at most where one takes more than a closed form for each coordinate
 const BENDS = [0, ...Array.from({ length: 32 }, (_, i) => 0.04 * 1.32 ** i)];
-const STEPS = Array.from({ length: 161 }, (_, i) => i / 16); // of numerical flows
+const STEPS = Array.from({ length: 49 }, (_, i) => i / 5); // of numerical flows
 
 // The nearest special place of point k among three: a line, a right angle, a triangle; or itself.
 export function snap(points, k) {
@@ -139,8 +140,8 @@ export class Plane {
 
   draw(state) {
     const both = state.show === "both flows";
-    const starts = this.spec.starts.slice(0, state.n);
-    const key = JSON.stringify([state.points, state.rho, state.n, both]);
+    const starts = this.spec.starts.slice(0, this.dragging ? Math.min(MOVING, state.n) : state.n);
+    const key = JSON.stringify([state.points, state.rho, starts.length, both]);
     if (key !== this.key) {
       this.key = key;
       this.solved = solve(state.points, state.rho, starts, both);
@@ -148,10 +149,8 @@ export class Plane {
     }
     this.last = state;
     const { set, known, rho, held, flows, exact } = this.solved;
-    const many = this.dragging ? FEW : starts.length;
-    if (!this.paths || this.paths[0].length < Math.min(many, starts.length)) {
-      this.paths = flows.map((flow) => starts.slice(0, many).map((_, i) => flow.path(i)));
-    }
+    const many = known?.kind === "orthogonal" ? starts.length : PATHS;
+    this.paths ??= flows.map((flow) => starts.slice(0, many).map((_, i) => flow.path(i)));
     this.area.classList.toggle("memnb-live-two", both);
     this.panels[1].figure.hidden = !both;
     const lines = flows.map((flow, which) => {
@@ -201,12 +200,15 @@ export class Plane {
     const colors = light ? DARK_COLORS : COLORS;
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, size, size);
-    const stroke = (color, width, places, alpha = 1) => {
+    // Many lines of one look at once: one by one they would take most of a frame.
+    const stroke = (color, width, lines, alpha = 1) => {
       pen.globalAlpha = alpha;
       pen.strokeStyle = color;
       pen.lineWidth = width;
       pen.beginPath();
-      places.forEach((place, i) => (i ? pen.lineTo(...px(place)) : pen.moveTo(...px(place))));
+      for (const line of lines) {
+        line.forEach((place, i) => (i ? pen.lineTo(...px(place)) : pen.moveTo(...px(place))));
+      }
       pen.stroke();
       pen.globalAlpha = 1;
     };
@@ -214,8 +216,7 @@ export class Plane {
     pen.font = "12px system-ui, sans-serif";
     pen.fillStyle = ink;
     for (let t = Math.ceil(low * 2) / 2; t < high; t += 0.5) {
-      stroke("rgba(128,128,128,0.25)", 1, [[t, low], [t, high]]);
-      stroke("rgba(128,128,128,0.25)", 1, [[low, t], [high, t]]);
+      stroke("rgba(128,128,128,0.25)", 1, [[[t, low], [t, high]], [[low, t], [high, t]]]);
       pen.fillText(String(t), px([t, low])[0] + 3, size - 4);
       if (t > low + 0.3) pen.fillText(String(t), 3, px([low, t])[1] - 3);
     }
@@ -226,9 +227,10 @@ export class Plane {
       const loop = set.kind === "orthogonal" && rest.length === 2
         ? [x0, rest[0], rest[0].map((x, i) => x + rest[1][i] - x0[i]), rest[1], x0]
         : [...set.points, x0];
-      stroke(colors[2], 2, loop);
+      stroke(colors[2], 2, [loop]);
     }
-    paths.forEach((path, i) => stroke(colors[labels[i]], 1, path, 0.45));
+    colors.forEach((color, c) =>
+      stroke(color, 1, paths.filter((_, i) => labels[i] === c), 0.45));
     now.forEach((y, i) => this.mark(pen, px(y), labels[i], colors[labels[i]], 4));
     const radius = which(panel, this.panels) ? rho * Math.exp(-state.r) : rho;
     pen.setLineDash([3, 3]);
@@ -265,6 +267,7 @@ export class Plane {
     const field = share === 1 ? h
       : (y) => (known ? denoise(set, rho * share, y)
         : empiricalBayes(set.points, Math.max(1e-6, rho * share), y));
+    const arrows = [];
     for (let i = 0; i < 15; i++) {
       for (let j = 0; j < 15; j++) {
         const y = [low + gap * (i + 0.5), low + gap * (j + 0.5)];
@@ -274,9 +277,10 @@ export class Plane {
         const way = v.map((x) => x / (speed || 1));
         const barb = (s) => tip.map((x, n) =>
           x - 0.2 * gap * (way[n] + s * 0.6 * [-way[1], way[0]][n]));
-        stroke("rgba(136,136,136,0.6)", 1, [y, tip, barb(1), tip, barb(-1)]);
+        arrows.push([y, tip, barb(1), tip, barb(-1)]);
       }
     }
+    stroke("rgba(136,136,136,0.6)", 1, arrows);
   }
 
   // The symbols of memnb.figures.style: circle, diamond, square, triangle, cross.

@@ -7,6 +7,7 @@ import torch
 from support import ROOT
 
 import memnb
+from memnb.explorers.score_flow import field
 from memnb.minnorm.denoisers import EmpiricalBayesDenoiser
 from memnb.minnorm.simplex import obtuse_simplex
 from memnb.streams import stream
@@ -105,9 +106,9 @@ def test_sets_are_recognized(page, name):
     data = memnb.training_set(points)
     seen = page.evaluate("async (p) => (await import('/sets.js')).trainingSet(p)", points.tolist())
     assert seen["kind"] == data.kind
-    for field in ("points", "center", "directions", "lengths", "low", "high"):
-        mine = torch.tensor(seen[field], dtype=torch.float64)
-        torch.testing.assert_close(mine, getattr(data, field), rtol=0, atol=CLOSE)
+    for part in ("points", "center", "directions", "lengths", "low", "high"):
+        mine = torch.tensor(seen[part], dtype=torch.float64)
+        torch.testing.assert_close(mine, getattr(data, part), rtol=0, atol=CLOSE)
     assert seen["maxRho"] == pytest.approx(data.max_rho, rel=1e-12)
 
 
@@ -257,3 +258,23 @@ def test_the_numerical_flow_takes_the_steps_of_the_reference(page):
     expected = torch.stack([fixed, falling]).transpose(1, 2)
     found = torch.tensor(found, dtype=torch.float64)
     torch.testing.assert_close(found, expected, rtol=CLOSE, atol=CLOSE)
+
+
+def test_the_module_of_jupyterlab_draws_the_first_frame_of_python(page):
+    explorer = field()
+    widget = explorer.widget().children[0]
+    counts = page.evaluate(
+        """async ({ esm, spec }) => {
+          const url = URL.createObjectURL(new Blob([esm], { type: "text/javascript" }));
+          const { default: module } = await import(url);
+          const el = document.body.appendChild(document.createElement("div"));
+          module.render({ model: { get: () => spec }, el });
+          while (!el.firstChild.dataset.drawn) await new Promise(requestAnimationFrame);
+          return JSON.parse(el.querySelector("canvas").dataset.counts);
+        }""",
+        {"esm": widget._esm, "spec": widget.spec},
+    )
+    y = torch.tensor(explorer.given["starts"][:60], dtype=torch.float64)
+    data = memnb.orthogonal_set(3, 2)
+    end = memnb.score_flow(y, memnb.RampDenoiser(data, 0.1), math.inf)
+    assert counts == list(memnb.classify(end, data).counts().values())

@@ -1,19 +1,17 @@
 """Live explorers on the site: what they show is what Python computes, by every way of moving."""
 
+import gzip
 import json
 import math
-import statistics
 
 import pytest
 import torch
-from support import ROOT
 
 import memnb
 from memnb.explorers.score_flow import field
 from memnb.figures.display import live_script
 
 PAGE = "notebooks/01-score-flow.html"
-ARTIFACTS = ROOT / "_build" / "screenshots"
 DRAWN = "document.querySelector('.memnb-live')?.dataset.drawn"
 EXPLORER = field()
 STARTS = torch.tensor(EXPLORER.given["starts"], dtype=torch.float64)
@@ -205,39 +203,7 @@ def test_time_plays_and_stops(browser, site_url, motion):
         assert live.setting("r") == paused > 0
 
 
-FRAME = """([name, places]) => {
-  const slider = document.querySelector(`.memnb-live input[name=${name}]`);
-  const move = (place) => new Promise((done) => {
-    const began = performance.now();
-    slider.value = place;
-    slider.dispatchEvent(new Event("input"));
-    requestAnimationFrame(() => setTimeout(() => done(performance.now() - began)));
-  });
-  return places.reduce(async (all, place) => [...await all, await move(place)], []);
-}"""
-
-
-@pytest.mark.parametrize("slowdown", [1, 4])
-def test_frames_with_500_starts_are_recorded(browser, site_url, slowdown):
-    """Times depend on the machine and are kept beside the screenshots; here all moves redraw."""
-    with Live(browser, site_url, f"#{EXPLORER.anchor}?n=500") as live:
-        session = live.context.new_cdp_session(live.page)
-        session.send("Emulation.setCPUThrottlingRate", {"rate": slowdown})
-        record = {}
-        for name, high in (("r", 5.0), ("rho", 0.49)):
-            before = int(live.page.evaluate(DRAWN))
-            places = [0.02 + (high - 0.02) * k / 40 for k in range(40)]
-            times = live.page.evaluate(FRAME, [name, places])
-            assert int(live.page.evaluate(DRAWN)) >= before + 40
-            p95 = statistics.quantiles(times, n=20)[-1]
-            record[name] = {"median_ms": statistics.median(times), "p95_ms": p95}
-    ARTIFACTS.mkdir(parents=True, exist_ok=True)
-    (ARTIFACTS / f"live-plane-{slowdown}x.json").write_text(json.dumps(record, indent=1))
-
-
 def test_a_live_explorer_is_light():
     """Data and script, compressed as every server sends them, and the data alone."""
-    import gzip
-
     data, script = json.dumps(EXPLORER.payload()), live_script()
     assert len(gzip.compress((data + script).encode())) < 30_000
