@@ -18,17 +18,17 @@ const write = (value) => (Array.isArray(value)
   ? value.map((p) => p.map((x) => Number(x.toFixed(4))).join(",")).join(";")
   : String(value));
 
+// From such a text; what makes no sense stays at the start.
 function read(text, control, start) {
-  if (Array.isArray(start)) {
-    const points = text.split(";").map((p) => p.split(",").map(Number));
+  const { number, choice } = memnb.address;
+  if (!control) {
+    const points = text.split(";").map((p) => p.split(",").map((x) => number(x, -10, 10, NaN)));
     const fits = points.length === start.length
-      && points.every((p) => p.length === start[0].length && p.every((x) => Math.abs(x) <= 10));
+      && points.every((p) => p.length === start[0].length && !p.some(Number.isNaN));
     return fits ? points : start;
   }
-  if (control.values) return control.values.includes(text) ? text : start;
-  const number = Number(text);
-  return text.trim() && Number.isFinite(number)
-    ? Math.min(control.high, Math.max(control.low, number)) : start;
+  if (control.values) return choice(text, control.values, start);
+  return Number(number(text, control.low, control.high, start).toFixed(control.digits));
 }
 
 // A logarithmic slider keeps zero: its places are log(1 + value).
@@ -159,35 +159,20 @@ export function mount(box, spec) {
     update(first);
   });
 
-  // The address of a page that shows this state; only in a page that has one.
-  if (spec.id) {
-    const link = () => {
-      const changed = Object.keys(first).filter((key) => write(state[key]) !== write(first[key]));
-      const query = changed.map((key) => `${key}=${encodeURIComponent(write(state[key]))}`);
-      return `${location.href.split("#")[0]}#${spec.id}?${query.join("&")}`;
-    };
-    const copy = button("Copy link", () => {
-      const told = (text) => {
-        copy.textContent = text;
-        setTimeout(() => { copy.textContent = "Copy link"; }, 2000);
-      };
-      history.replaceState(null, "", link());
-      Promise.resolve(navigator.clipboard?.writeText(link()) ?? Promise.reject())
-        .then(() => told("Copied"), () => told("See address bar"));
-    });
-    const restore = () => {
-      const [id, query] = location.hash.slice(1).split("?");
-      if (id !== spec.id) return;
-      const given = new URLSearchParams(query || "");
+  // The address of the page; JupyterLab's is not ours.
+  if (spec.id && globalThis.memnb) {
+    memnb.address.button(buttons, spec.id, () => Object.fromEntries(Object.keys(first)
+      .filter((key) => write(state[key]) !== write(first[key]))
+      .map((key) => [key, write(state[key])])));
+    memnb.address.follow(spec.id, box, (values) => {
+      stop();
+      const restored = {};
       for (const key of Object.keys(first)) {
         const control = controls.find((c) => c.name === key);
-        state[key] = given.has(key) ? read(given.get(key), control, first[key]) : first[key];
+        restored[key] = values.has(key) ? read(values.get(key), control, first[key]) : first[key];
       }
-      update({});
-      box.scrollIntoView();
-    };
-    addEventListener("hashchange", restore);
-    restore();
+      update(restored);
+    });
   }
   new MutationObserver(() => update({})).observe(document.documentElement, {
     attributes: true, attributeFilter: ["data-theme"],
