@@ -23,9 +23,19 @@ function makeRamps(set, rho) {
   });
   const unit = Math.max(...set.lengths, ...start.map(Math.abs), ...stop.map(Math.abs));
   return {
-    start, stop, excess, unit, lengths: set.lengths, modes: new Map(),
+    start, stop, excess, unit, lengths: set.lengths, modes: new Map(), work: workspace(u.length),
     coupling: u.map((a, n) => u.map((b, m) => (n === m ? 0 : dot(a, b)))),
     beyond: set.lengths.map((length, n) => length - set.high[n] + rho),
+  };
+}
+
+// Arrays that every step writes anew: a step that makes its own takes ten times as long.
+function workspace(n) {
+  const names = ["height", "pull", "terms", "v", "amplitude", "share", "lasting", "reached", "most",
+    "velocity", "reach", "bound", "rest", "moved"];
+  return {
+    piece: new Int8Array(n), still: new Uint8Array(n),
+    ...Object.fromEntries(names.map((name) => [name, new Float64Array(n)])),
   };
 }
 
@@ -60,8 +70,14 @@ const span = (rate, left) =>
 
 // Rates and modes of a piece; each is computed once.
 function linearize(ramps, piece, forever) {
-  const key = piece.join() + forever;
-  if (ramps.modes.has(key)) return ramps.modes.get(key);
+  let key = Number(forever);
+  for (let n = 0; n < piece.length; n++) key = 3 * key + piece[n];
+  let modes = ramps.modes.get(key);
+  if (!modes) ramps.modes.set(key, modes = makeModes(ramps, [...piece], forever));
+  return modes;
+}
+
+function makeModes(ramps, piece, forever) {
   const root = piece.map((p, n) => (p === 1 ? Math.sqrt(1 + ramps.excess[n]) : 0));
   const matrix = ramps.coupling.map((row, n) => row.map((g, m) => root[n] * g * root[m]));
   const excess = piece.map((p, n) => (p === 1 ? ramps.excess[n] : 0));
@@ -71,114 +87,141 @@ function linearize(ramps, piece, forever) {
   const rate = values.map((x) => Math.max(-1, forever && Math.abs(x) <= BLUR ? 0 : x));
   const p = vectors.map((q) => q.map((x, n) => root[n] * x));
   const gp = p.map((mode) => mode.map((x, n) => x + dot(ramps.coupling[n], mode)));
-  const result = { rate, p, gp, root };
-  ramps.modes.set(key, result);
-  return result;
+  return { rate, p, gp, root, size: Math.hypot(...root) };
 }
 
 // Heights phi(z), velocity G phi(z) - z, and the size of the terms of which it is made.
 function speed(ramps, piece, z) {
   const { start, stop, lengths, excess, beyond, coupling } = ramps;
-  const height = z.map((x, n) =>
-    [0, (1 + excess[n]) * (x - start[n]), lengths[n]][piece[n]]);
-  const most = z.map((x, n) =>
-    [0, (1 + excess[n]) * (Math.abs(x) + Math.abs(start[n])), lengths[n]][piece[n]]);
-  const own = z.map((x, n) =>
-    [-x, excess[n] * (x - start[n]) - start[n], beyond[n] - (x - stop[n])][piece[n]]);
-  const pull = coupling.map((row) => dot(row, height));
-  const terms = z.map((x, n) => {
-    const size = Math.abs(x) + Math.abs(start[n]);
-    const weight = piece[n] === 1 ? Math.abs(excess[n]) : 1;
-    return weight * size + Math.abs(start[n])
-      + coupling[n].reduce((sum, g, m) => sum + Math.abs(g) * most[m], 0);
-  });
-  return { height, pull, terms, v: own.map((x, n) => x + pull[n]) };
+  const { height, pull, terms, v, most } = ramps.work;
+  const count = z.length;
+  for (let n = 0; n < count; n++) {
+    if (piece[n] === 1) {
+      height[n] = (1 + excess[n]) * (z[n] - start[n]);
+      most[n] = (1 + excess[n]) * (Math.abs(z[n]) + Math.abs(start[n]));
+    } else height[n] = most[n] = piece[n] === 0 ? 0 : lengths[n];
+  }
+  for (let n = 0; n < count; n++) {
+    const x = z[n];
+    const [weight, own] = [piece[n] === 1 ? Math.abs(excess[n]) : 1, coupling[n]];
+    terms[n] = weight * (Math.abs(x) + Math.abs(start[n])) + Math.abs(start[n]);
+    pull[n] = 0;
+    for (let m = 0; m < count; m++) {
+      pull[n] += own[m] * height[m];
+      terms[n] += Math.abs(own[m]) * most[m];
+    }
+    if (piece[n] === 1) v[n] = pull[n] + excess[n] * (x - start[n]) - start[n];
+    else v[n] = pull[n] + (piece[n] === 0 ? -x : beyond[n] - (x - stop[n]));
+  }
 }
 
-// Solve dz/dr = G phi(z) - z for a time r, which may be infinite.
-export function move(begin, ramps, r) {
-  let z = [...begin];
-  const { start, stop, excess, unit, coupling } = ramps;
+// Solve dz/dr = G phi(z) - z and dc/dr = phi(z) - c for a time r, which may be infinite; z and c
+// are changed in place. Returns the number of events.
+export function advance(z, c, ramps, r) {
+  const { start, stop, excess, unit, coupling, work } = ramps;
+  const { piece, still, height, pull, terms, v, amplitude, share, lasting, reached } = work;
+  const { velocity, reach, bound, rest, moved } = work;
+  const count = z.length;
   const forever = r === Infinity;
   const [tiny, near] = [BLUR * unit, 45 * unit];
-  const piece = z.map((x, n) => (x > start[n]) + (x >= stop[n]));
-  let c = z.map(() => 0);
+  for (let n = 0; n < count; n++) piece[n] = (z[n] > start[n]) + (z[n] >= stop[n]);
   let [left, events] = [r, 0];
   for (let step = 0; left > 0; step++) {
     if (step > MAX_STEPS) throw new Error(`a start did not settle within ${MAX_STEPS} steps`);
-    const { rate, p, gp, root } = linearize(ramps, piece, forever);
-    const { height, pull, terms, v } = speed(ramps, piece, z);
-    const amplitude = p.map((mode) => dot(mode, v));
+    const { rate, p, gp, root, size: length } = linearize(ramps, piece, forever);
+    speed(ramps, piece, z);
     // Without end, what rounding put on a mode that does not decay must not decide.
-    const blur = Math.hypot(...root.map((x, n) => x * terms[n]));
-    const most = unit * Math.hypot(...root);
-    const still = rate.map((x, j) => forever && x >= 0
-      && Math.abs(amplitude[j]) < BLUR * (blur + Math.abs(x) * most));
-    const share = rate.map((x, j) => (1 + x > SMALL ? amplitude[j] / (1 + x) : 0));
-    const lasting = share.map((x, j) => (still[j] ? 0 : x));
-    const growing = Math.max(1e-300, ...rate.filter((_, j) => lasting[j] !== 0));
+    let blur = 0;
+    for (let n = 0; n < count; n++) blur += (root[n] * terms[n]) ** 2;
+    blur = Math.sqrt(blur);
+    let growing = 1e-300;
+    for (let j = 0; j < count; j++) {
+      let a = 0;
+      for (let n = 0; n < count; n++) a += p[j][n] * v[n];
+      const x = rate[j];
+      amplitude[j] = a;
+      still[j] = forever && x >= 0 && Math.abs(a) < BLUR * (blur + Math.abs(x) * unit * length);
+      share[j] = 1 + x > SMALL ? a / (1 + x) : 0;
+      lasting[j] = still[j] ? 0 : share[j];
+      if (lasting[j] !== 0) growing = Math.max(growing, x);
+    }
     const horizon = Math.min(left, 1 / growing); // no mode grows by more than a factor e
-    const each = z.map((_, n) => {
-      let [total, moving, reach, bound, rest] = [0, 0, 0, 0, 0];
-      rate.forEach((x, j) => {
-        const [g, a] = [gp[j][n], Math.abs(gp[j][n])];
-        total += g * share[j];
-        moving += g * lasting[j];
-        if (1 + x <= SMALL) rest += a * Math.abs(amplitude[j]);
-        if (lasting[j] === 0 || a === 0) return;
-        reach += a * Math.abs(lasting[j]) * span(x, left);
-        bound += a * Math.abs(lasting[j] * x) * Math.exp(Math.max(0, x) * horizon);
-      });
-      const base = v[n] - total;
-      let size = Math.abs(base) + rest / (1 - SMALL);
+    let settled = true;
+    for (let n = 0; n < count; n++) {
+      velocity[n] = reach[n] = bound[n] = reached[n] = rest[n] = 0;
+      settled &&= Math.abs(z[n]) <= near;
+    }
+    for (let j = 0; j < count; j++) {
+      const x = rate[j];
+      const lasts = Math.abs(lasting[j]);
+      const far = lasts && lasts * span(x, left);
+      const bend = lasts && lasts * Math.abs(x) * Math.exp(Math.max(0, x) * horizon);
+      const slow = 1 + x <= SMALL ? Math.abs(amplitude[j]) / (1 - SMALL) : 0;
+      for (let n = 0; n < count; n++) {
+        const g = gp[j][n];
+        if (g === 0) continue;
+        velocity[n] += g * lasting[j];
+        reached[n] += g * share[j];
+        rest[n] += Math.abs(g) * slow;
+        reach[n] += Math.abs(g) * far;
+        bound[n] += Math.abs(g) * bend;
+      }
+    }
+    for (let n = 0; n < count; n++) {
+      const base = v[n] - reached[n];
+      const size = Math.abs(base) + rest[n];
       // A base below rounding goes nowhere, and would shorten the steps of a slow flow.
-      const quiet = size < BLUR * terms[n];
-      if (quiet) size = 0;
-      const low = [-Infinity, start[n], stop[n]][piece[n]];
-      const high = [start[n], stop[n], Infinity][piece[n]];
-      return {
-        velocity: (quiet ? 0 : base) + moving, reach: reach + size, bound: bound + size,
-        gaps: [z[n] - low, high - z[n]],
-      };
-    });
-    const settled = z.every((x) => Math.abs(x) <= near)
-      && each.every((e) => e.gaps.every((gap) => e.reach <= gap + tiny));
-    let dr = left;
+      if (size < BLUR * terms[n]) continue;
+      velocity[n] += base;
+      reach[n] += size;
+      bound[n] += size;
+    }
+    for (let n = 0; settled && n < count; n++) {
+      settled = (piece[n] === 0 || reach[n] <= z[n] - (piece[n] === 1 ? start[n] : stop[n]) + tiny)
+        && (piece[n] === 2 || reach[n] <= (piece[n] === 0 ? start[n] : stop[n]) - z[n] + tiny);
+    }
+    let dr = settled ? left : horizon;
     let turned = false;
-    if (!settled) {
-      dr = horizon;
-      each.forEach((e, n) => e.gaps.forEach((gap, side) => {
-        if (gap === Infinity) return;
-        const outward = side ? e.velocity : -e.velocity;
+    for (let n = 0; n < count && !settled; n++) {
+      const now = piece[n];
+      for (let side = 0; side < 2; side++) {
+        if (now === 2 * side) continue; // no edge on this side
+        const edge = now + side === 1 ? start[n] : stop[n];
+        const gap = side ? edge - z[n] : z[n] - edge;
+        const outward = side ? velocity[n] : -velocity[n];
         // A speed below slope times gap may turn on the way to the edge.
         const clear = outward > BLUR * terms[n] + (1 + excess[n]) * Math.max(0, gap);
         if ((gap <= tiny && clear) || (gap < -2 * tiny && outward > 0)) {
-          z[n] = (side ? piece[n] : piece[n] - 1) === 0 ? start[n] : stop[n];
+          z[n] = edge;
           piece[n] += side ? 1 : -1;
           turned = true;
-          return;
+          break;
         }
         // The edge is not reached before the root of outward t + bound t^2 / 2 = room.
         const room = Math.max(gap, tiny);
-        const far = Math.hypot(outward, Math.sqrt(2 * e.bound * room));
-        const safe = outward > 0 ? 2 * room / (outward + far) : (far - outward) / e.bound;
+        const far = Math.sqrt(outward * outward + 2 * bound[n] * room);
+        const safe = outward > 0 ? 2 * room / (outward + far) : (far - outward) / bound[n];
         if (safe < dr) dr = safe;
-      }));
+      }
     }
     if (turned) {
       events += 1;
       continue;
     }
     const [decay, lost] = [Math.exp(-dr), Math.expm1(-dr)];
-    const weight = amplitude.map((a, j) => {
-      if (a === 0) return 0;
-      return still[j] ? a * lost / (1 + rate[j]) : a * growth(rate[j], dr);
-    });
-    const moved = z.map((_, n) => weight.reduce((sum, w, j) => sum + w * p[j][n], 0));
-    c = c.map((x, n) => decay * x - lost * height[n] + moved[n]);
-    z = z.map((x, n) =>
-      decay * x - lost * (height[n] + pull[n]) + moved[n] + dot(coupling[n], moved));
+    moved.fill(0);
+    for (let j = 0; j < count; j++) {
+      const a = amplitude[j];
+      if (a === 0) continue;
+      const weight = still[j] ? a * lost / (1 + rate[j]) : a * growth(rate[j], dr);
+      for (let n = 0; n < count; n++) moved[n] += weight * p[j][n];
+    }
+    for (let n = 0; n < count; n++) {
+      c[n] = decay * c[n] - lost * height[n] + moved[n];
+      z[n] = decay * z[n] - lost * (height[n] + pull[n]) + moved[n];
+      for (let m = 0; m < count; m++) z[n] += coupling[n][m] * moved[m];
+    }
     left = settled ? 0 : left - dr;
   }
-  return { z, c, events };
+  return events;
 }

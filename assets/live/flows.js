@@ -1,7 +1,8 @@
 // Denoisers and flows: the formulas of memnb.minnorm, which are the reference.
-import { dot, minus, norm } from "./linalg.js";
-import { coordinates, fromCoordinates } from "./sets.js";
-import { coupledRamps, move } from "./events.js";
+// A picture asks for thousands of points in each frame, so what is called for each of them loops
+// over numbers and, where given, writes into an array `out` that is there already.
+import { coordinates } from "./sets.js";
+import { advance, coupledRamps } from "./events.js";
 
 // One ramp of the minimum-norm denoiser.
 export function ramp(z, low, high, length, rho) {
@@ -9,23 +10,59 @@ export function ramp(z, low, high, length, rho) {
   return length * Math.min(1, Math.max(0, fraction));
 }
 
-export function denoise(set, rho, y) {
-  const z = coordinates(set, y);
-  return fromCoordinates(set,
-    z.map((x, n) => ramp(x, set.low[n], set.high[n], set.lengths[n], rho)));
+// center + sum_n c_n u_n + share (y - center)
+function compose(set, c, y, share, out = []) {
+  const { center, directions } = set;
+  for (let i = 0; i < y.length; i++) {
+    let x = center[i] + share * (y[i] - center[i]);
+    for (let n = 0; n < c.length; n++) x += c[n] * directions[n][i];
+    out[i] = x;
+  }
+  return out;
 }
 
+const heights = []; // of the ramps at one point
+
+export function denoise(set, rho, y, out = []) {
+  const { center, directions, low, high, lengths } = set;
+  heights.length = directions.length;
+  for (let n = 0; n < directions.length; n++) {
+    let z = 0;
+    for (let i = 0; i < y.length; i++) z += directions[n][i] * (y[i] - center[i]);
+    heights[n] = ramp(z, low[n], high[n], lengths[n], rho);
+  }
+  return compose(set, heights, y, 0, out);
+}
+
+const apart = []; // how much farther than the nearest the points are
+
 // The posterior mean if y is one of the points plus noise of standard deviation sigma.
-export function empiricalBayes(points, sigma, y) {
-  const away = points.map((p) => minus(y, p));
-  const size = away.map(norm);
-  const m = size.indexOf(Math.min(...size));
-  const more = points.map((p, n) =>
-    dot(minus(points[m], p), away[n].map((a, i) => a + away[m][i])));
-  const least = Math.min(...more);
-  const weights = more.map((x) => Math.exp(-((x - least) / sigma) / (2 * sigma)));
-  const total = weights.reduce((a, b) => a + b, 0);
-  return y.map((_, i) => points.reduce((sum, p, n) => sum + weights[n] * p[i], 0) / total);
+export function empiricalBayes(points, sigma, y, out = []) {
+  const [count, d] = [points.length, y.length];
+  let [m, best] = [0, Infinity];
+  for (let n = 0; n < count; n++) {
+    let square = 0;
+    for (let i = 0; i < d; i++) square += (y[i] - points[n][i]) ** 2;
+    if (square < best) [m, best] = [n, square];
+  }
+  let least = Infinity;
+  for (let n = 0; n < count; n++) {
+    apart[n] = 0;
+    for (let i = 0; i < d; i++) {
+      const [a, b] = [points[m][i], points[n][i]];
+      apart[n] += (a - b) * (y[i] - b + (y[i] - a));
+    }
+    least = Math.min(least, apart[n]);
+  }
+  let total = 0;
+  for (let i = 0; i < d; i++) out[i] = 0;
+  for (let n = 0; n < count; n++) {
+    const weight = Math.exp(-((apart[n] - least) / sigma) / (2 * sigma));
+    total += weight;
+    for (let i = 0; i < d; i++) out[i] += weight * points[n][i];
+  }
+  for (let i = 0; i < d; i++) out[i] /= total;
+  return out;
 }
 
 // Score flow of one coordinate of orthogonal data for a time r, which may be infinite.
@@ -46,45 +83,81 @@ export function scoreFlowCoordinate(z, length, rho, r) {
   return target + edge * Math.exp(leave - r);
 }
 
-// Score flow of a point, for a time r that may be infinite.
-export function scoreFlow(set, rho, y, r) {
+// Score flow of a point at increasing times, which may be infinite.
+export function scorePath(set, rho, y, times) {
   const z = coordinates(set, y);
-  const share = Math.exp(-r);
-  const c = set.kind === "orthogonal"
-    ? z.map((x, n) => scoreFlowCoordinate(x, set.lengths[n], rho, r) - share * x)
-    : move(z, coupledRamps(set, rho), r).c;
-  return fromCoordinates(set, c).map((x, i) => x + share * (y[i] - set.center[i]));
+  const c = z.map(() => 0);
+  if (set.kind === "orthogonal") {
+    return times.map((r) => {
+      const share = Math.exp(-r);
+      for (let n = 0; n < z.length; n++) {
+        c[n] = scoreFlowCoordinate(z[n], set.lengths[n], rho, r) - share * z[n];
+      }
+      return compose(set, c, y, share);
+    });
+  }
+  const ramps = coupledRamps(set, rho);
+  return times.map((r, i) => {
+    advance(z, c, ramps, r - (i ? times[i - 1] : 0));
+    return compose(set, c, y, Math.exp(-r));
+  });
 }
 
-// Probability flow of a point down to a share of its noise level; rho is that of the start.
-export function probabilityFlow(set, rho, y, share) {
+export const scoreFlow = (set, rho, y, r) => scorePath(set, rho, y, [r])[0];
+
+// Probability flow of a point down to falling shares of its noise level; rho is that of the start.
+export function probabilityPath(set, rho, y, shares) {
   if (set.kind === "orthogonal") {
-    return denoise(set, rho, y).map((h, i) => share * y[i] + (1 - share) * h);
+    const h = denoise(set, rho, y);
+    return shares.map((share) => h.map((x, i) => share * y[i] + (1 - share) * x));
   }
   if (!set.oneWidth) throw new Error("ramps of different widths have no closed form");
   const width = set.high[0] - set.low[0];
-  const [first, last] = [width - 2 * rho, width - 2 * rho * share];
-  const theta = share > 0 ? Math.max(0, Math.log(last / first) - Math.log(share)) : Infinity;
+  const first = width - 2 * rho;
+  const ramps = coupledRamps(set, 0);
   const z = coordinates(set, y).map((x, n) => set.low[n] + width / first * (x - set.low[n] - rho));
-  const { c } = move(z, coupledRamps(set, 0), theta);
-  return fromCoordinates(set, c.map((x) => x * last / width))
-    .map((x, i) => x + share * (y[i] - set.center[i]));
+  const c = z.map(() => 0);
+  let before = 0;
+  return shares.map((share) => {
+    const last = width - 2 * rho * share;
+    const theta = share > 0 ? Math.max(0, Math.log(last / first) - Math.log(share)) : Infinity;
+    if (theta > before) advance(z, c, ramps, theta - before);
+    before = theta;
+    return compose(set, c.map((x) => x * last / width), y, share);
+  });
 }
+
+export const probabilityFlow = (set, rho, y, share) => probabilityPath(set, rho, y, [share])[0];
 
 // Points of a flow dy/dr = h(r, y) - y at the times of a grid, by the classical method of order 4
 // (its "3/8 rule", which torchdiffeq uses).
 export function stepped(h, y, grid) {
-  const v = (r, x) => minus(h(r, x), x);
+  const d = y.length;
+  const [x, a, b, c] = [[...y], [], [], []];
   const path = [y];
   for (let i = 1; i < grid.length; i++) {
-    const [r, dr] = [grid[i - 1], grid[i] - grid[i - 1]];
-    const at = (share, change) => v(r + share * dr, y.map((x, j) => x + dr * change(j)));
-    const a = v(r, y);
-    const b = at(1 / 3, (j) => a[j] / 3);
-    const c = at(2 / 3, (j) => b[j] - a[j] / 3);
-    const d = at(1, (j) => a[j] - b[j] + c[j]);
-    y = y.map((x, j) => x + dr * (a[j] + 3 * (b[j] + c[j]) + d[j]) / 8);
-    path.push(y);
+    const [r, dr, from] = [grid[i - 1], grid[i] - grid[i - 1], path[i - 1]];
+    const to = [];
+    let v = h(r, from);
+    for (let j = 0; j < d; j++) {
+      a[j] = v[j] - from[j];
+      x[j] = from[j] + dr * a[j] / 3;
+    }
+    v = h(r + dr / 3, x);
+    for (let j = 0; j < d; j++) {
+      b[j] = v[j] - x[j];
+      x[j] = from[j] + dr * (b[j] - a[j] / 3);
+    }
+    v = h(r + 2 * dr / 3, x);
+    for (let j = 0; j < d; j++) {
+      c[j] = v[j] - x[j];
+      x[j] = from[j] + dr * (a[j] - b[j] + c[j]);
+    }
+    v = h(r + dr, x);
+    for (let j = 0; j < d; j++) {
+      to[j] = from[j] + dr * (a[j] + 3 * (b[j] + c[j]) + v[j] - x[j]) / 8;
+    }
+    path.push(to);
   }
   return path;
 }

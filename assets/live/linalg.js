@@ -1,6 +1,11 @@
 // Small dense linear algebra on plain arrays.
 
-export const dot = (a, b) => a.reduce((sum, x, i) => sum + x * b[i], 0);
+export function dot(a, b) {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
+
 export const minus = (a, b) => a.map((x, i) => x - b[i]);
 export const norm = (a) => Math.hypot(...a);
 

@@ -68,10 +68,12 @@ export function mount(box, spec) {
   function show() {
     waiting = false;
     const said = view.draw(state);
-    note.textContent = said.note;
+    if (note.textContent !== said.note) note.textContent = said.note;
     clearTimeout(saying); // not at every frame
-    saying = setTimeout(() => { status.textContent = said.status; }, SILENCE);
-    box.setAttribute("aria-label", `${spec.title}. ${said.status}`);
+    saying = setTimeout(() => {
+      status.textContent = said.status;
+      box.setAttribute("aria-label", `${spec.title}. ${said.status}`);
+    }, SILENCE);
     controls.forEach((control, k) => setters[k](state[control.name]));
     box.dataset.drawn = String(Number(box.dataset.drawn || 0) + 1);
   }
@@ -94,7 +96,10 @@ export function mount(box, spec) {
       stop();
       update({ [control.name]: value(control, Number(input.value)) });
     });
+    let told = null;
     return (now) => {
+      if (told === now) return;
+      told = now;
       if (Math.abs(value(control, Number(input.value)) - now) > 1e-12) {
         input.value = place(control, now);
       }

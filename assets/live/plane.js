@@ -1,15 +1,15 @@
 // The plane: training points that can be dragged, starts, and one or both flows.
 import { dot, minus, norm } from "./linalg.js";
 import { CLASSES, classify, sumMargin, sums, trainingSet } from "./sets.js";
-import { denoise, empiricalBayes, probabilityFlow, scoreFlow, stepped } from "./flows.js";
+import { denoise, empiricalBayes, probabilityPath, scorePath, stepped } from "./flows.js";
 
 const COLORS = ["#D55E00", "#0072B2", "#009E73", "#E69F00", "#999999"];
 const DARK_COLORS = ["#D55E00", "#56B4E9", "#009E73", "#E69F00", "#999999"];
 const LIMIT = 0.98; // of the largest radius, where a point's place leaves less than was asked for
 const NEAR = 0.03; // a dragged point snaps to right angles, lines and triangles this near
-const MOVING = 150; // starts at most while a finger moves a point
-const PATHS = 100; // drawn at most where one takes more than a closed form for each coordinate
-const BENDS = [0, ...Array.from({ length: 32 }, (_, i) => 0.04 * 1.32 ** i)];
+const FEW = 150; // starts at most whose flow is integrated while a finger moves a point
+const FINE = 0.003; // how far a drawn path may be from its flow
+const BENDS = Array.from({ length: 32 }, (_, i) => 0.04 * 1.32 ** i);
 const STEPS = Array.from({ length: 49 }, (_, i) => i / 5); // of numerical flows
 
 // The nearest special place of point k among three: a line, a right angle, a triangle; or itself.
@@ -32,6 +32,22 @@ export function snap(points, k) {
   return near[best] < NEAR && apart > 0.1 ? places[best] : points[k];
 }
 
+// A path without the points that lie on the way between their neighbors.
+function thin(path) {
+  const kept = [path[0]];
+  let mid = path[0];
+  for (let i = 1; i < path.length; i++) {
+    const from = kept[kept.length - 1];
+    const to = path[i];
+    const [x, y] = [to[0] - from[0], to[1] - from[1]];
+    const off = Math.abs(x * (mid[1] - from[1]) - y * (mid[0] - from[0]));
+    if (off > FINE * Math.hypot(x, y)) kept.push(mid);
+    mid = to;
+  }
+  kept.push(mid);
+  return kept;
+}
+
 // All that follows from the points, the radius and the starts.
 export function solve(points, wanted, starts, both) {
   const known = trainingSet(points);
@@ -39,30 +55,42 @@ export function solve(points, wanted, starts, both) {
   const gaps = points.flatMap((a, n) => points.slice(n + 1).map((b) => norm(minus(a, b))));
   const most = known ? known.maxRho : Math.min(...gaps) / 2;
   const rho = wanted < most ? wanted : LIMIT * most;
-  const h = known ? (y) => denoise(set, rho, y) : (y) => empiricalBayes(points, rho, y);
-  const falling = known
-    ? (r, y) => denoise(set, rho * Math.exp(-r), y)
-    : (r, y) => empiricalBayes(points, rho * Math.exp(-r), y);
+  const out = [];
+  // The denoiser at a share of the noise
+  const h = known ? (y, share) => denoise(set, rho * share, y, out)
+    : (y, share) => empiricalBayes(points, Math.max(1e-9, rho * share), y, out);
   const exact = [Boolean(known), Boolean(known) && (known.kind === "orthogonal" || known.oneWidth)];
-  const at = [(y, r) => scoreFlow(set, rho, y, r),
-    (y, r) => probabilityFlow(set, rho, y, Math.exp(-r))];
+  const at = [(y, times) => scorePath(set, rho, y, times),
+    (y, times) => probabilityPath(set, rho, y, times.map((r) => Math.exp(-r)))];
   const flows = [0, 1].slice(0, both ? 2 : 1).map((which) => {
-    const numeric = exact[which] ? null
-      : starts.map((y) => stepped(which ? falling : (_, x) => h(x), y, STEPS));
-    const now = (r) => starts.map((y, i) => {
-      if (!numeric) return at[which](y, r);
-      const place = Math.min(r / STEPS[1], STEPS.length - 1);
-      const [low, high] = [numeric[i][Math.floor(place)], numeric[i][Math.ceil(place)]];
-      return low.map((x, j) => x + (place % 1) * (high[j] - x));
-    });
+    if (exact[which]) {
+      const straight = which === 1 && known.kind === "orthogonal";
+      const times = straight ? [Infinity] : [...BENDS, Infinity];
+      const paths = starts.map((y) => [y, ...at[which](y, times)]);
+      return {
+        now: (r) => starts.map((y) => (r === 0 ? y : at[which](y, [r])[0])),
+        ends: paths.map((path) => path.at(-1)),
+        paths: straight ? paths : paths.map(thin),
+      };
+    }
+    const field = which ? (r, y) => h(y, Math.exp(-r)) : (_, y) => h(y, 1);
+    const paths = starts.map((y) => stepped(field, y, STEPS));
     return {
-      now,
-      ends: now(Infinity),
-      path: (i) => (numeric ? numeric[i] : BENDS.map((r) => at[which](starts[i], r))),
+      now: (r) => paths.map((path) => {
+        const place = Math.min(r / STEPS[1], STEPS.length - 1);
+        const [low, high] = [path[Math.floor(place)], path[Math.ceil(place)]];
+        return low.map((x, j) => x + (place % 1) * (high[j] - x));
+      }),
+      ends: paths.map((path) => path.at(-1)),
+      paths: paths.map(thin),
     };
   });
   return { set, known, rho, held: rho < wanted, h, flows, exact: exact.slice(0, flows.length) };
 }
+
+const SHAPES = [null, [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]],
+  [[-1, -1], [1, -1], [1, 1], [-1, 1]], [[0, -1.2], [1.1, 0.9], [-1.1, 0.9]],
+  [[-1, -1], [1, 1], [0, 0], [1, -1], [-1, 1], [0, 0]]];
 
 const NOTES = {
   orthogonal: "", // the closed forms of the chapter
@@ -93,7 +121,10 @@ export class Plane {
     const counts = figure.appendChild(document.createElement("div"));
     counts.className = "memnb-live-counts";
     this.panels.push({ figure, title, canvas, stage, handles, counts });
-    new ResizeObserver(() => this.last && this.draw(this.last)).observe(stage);
+    new ResizeObserver(() => {
+      this.size = stage.clientWidth || this.size;
+      if (this.last) this.change({});
+    }).observe(stage);
   }
 
   // A training point: a button that follows the finger or the arrow keys.
@@ -140,24 +171,26 @@ export class Plane {
 
   draw(state) {
     const both = state.show === "both flows";
-    const starts = this.spec.starts.slice(0, this.dragging ? Math.min(MOVING, state.n) : state.n);
-    const key = JSON.stringify([state.points, state.rho, starts.length, both]);
+    const rough = this.dragging && (!trainingSet(state.points) || this.solved?.exact.includes(false));
+    const count = rough ? Math.min(FEW, state.n) : state.n;
+    const key = [state.points, state.rho, count, both].join();
     if (key !== this.key) {
       this.key = key;
-      this.solved = solve(state.points, state.rho, starts, both);
-      this.paths = null;
+      this.solved = solve(state.points, state.rho, this.spec.starts.slice(0, count), both);
+      for (const flow of this.solved.flows) {
+        flow.labels = flow.ends.map((y) => classify(this.solved.set, y, this.spec.threshold));
+      }
     }
     this.last = state;
-    const { set, known, rho, held, flows, exact } = this.solved;
-    const many = known?.kind === "orthogonal" ? starts.length : PATHS;
-    this.paths ??= flows.map((flow) => starts.slice(0, many).map((_, i) => flow.path(i)));
+    const { known, rho, held, flows, exact } = this.solved;
     this.area.classList.toggle("memnb-live-two", both);
     this.panels[1].figure.hidden = !both;
+    this.size ||= this.panels[0].stage.clientWidth;
+    const ink = getComputedStyle(this.area).color;
     const lines = flows.map((flow, which) => {
-      const labels = flow.ends.map((y) => classify(set, y, this.spec.threshold));
-      const count = CLASSES.map((_, c) => labels.filter((l) => l === c).length);
-      this.paint(this.panels[which], state, flow.now(state.r), labels, this.paths[which]);
-      return this.tell(this.panels[which], count, starts.length);
+      const counts = CLASSES.map((_, c) => flow.labels.reduce((sum, l) => sum + (l === c), 0));
+      this.paint(this.panels[which], state, flow, which ? Math.exp(-state.r) : 1, ink);
+      return this.tell(this.panels[which], counts, count);
     });
     const notes = [known ? NOTES[known.kind]
       : "No closed form is known for these points. Shown is the empirical Bayes denoiser, σ = ρ."];
@@ -170,6 +203,11 @@ export class Plane {
 
   tell(panel, count, total) {
     const names = ["training points", "virtual points", "the boundary", "the interior", "elsewhere"];
+    const said = names.map((name, c) => (count[c] || c < 2 ? `${count[c]} at ${name}` : ""))
+      .filter(Boolean).join(", ").replace("at elsewhere", "elsewhere");
+    const words = `Of ${total} starts the ${panel.title} ends with ${said}.`;
+    if (words === panel.words) return words;
+    panel.words = words;
     panel.counts.replaceChildren(...names.flatMap((name, c) => {
       if (!count[c] && c > 1) return [];
       const part = document.createElement("span");
@@ -177,25 +215,24 @@ export class Plane {
       part.textContent = `${name}: ${count[c]}`;
       return [part];
     }));
-    const said = names.map((name, c) => (count[c] || c < 2 ? `${count[c]} at ${name}` : ""))
-      .filter(Boolean).join(", ").replace("at elsewhere", "elsewhere");
     panel.canvas.dataset.counts = JSON.stringify(count);
-    const words = `Of ${total} starts the ${panel.title} ends with ${said}.`;
     panel.canvas.setAttribute("aria-label", `${this.spec.alt} ${words}`);
     return words;
   }
 
-  paint(panel, state, now, labels, paths) {
-    const { canvas, stage, handles } = panel;
-    const { set, known, rho, h } = this.solved;
-    const size = stage.clientWidth;
+  // One panel; `share` is that of the noise that is left.
+  paint(panel, state, flow, share, ink) {
+    const { canvas, handles } = panel;
+    const { set, known, rho } = this.solved;
+    const { labels, paths } = flow;
+    const size = this.size;
     const ratio = window.devicePixelRatio || 1;
-    if (canvas.width !== Math.round(size * ratio)) canvas.width = canvas.height = size * ratio;
+    if (canvas.width !== Math.round(size * ratio)) {
+      canvas.width = canvas.height = Math.round(size * ratio);
+    }
     const [low, high] = this.spec.window;
     const scale = size / (high - low);
-    const px = ([x, y]) => [(x - low) * scale, (high - y) * scale];
     const pen = canvas.getContext("2d");
-    const ink = getComputedStyle(stage).color;
     const light = (ink.match(/\d+/g) || [0])[0] > 128; // light ink on a dark page
     const colors = light ? DARK_COLORS : COLORS;
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -207,20 +244,27 @@ export class Plane {
       pen.lineWidth = width;
       pen.beginPath();
       for (const line of lines) {
-        line.forEach((place, i) => (i ? pen.lineTo(...px(place)) : pen.moveTo(...px(place))));
+        for (let i = 0; i < line.length; i++) {
+          const [x, y] = [(line[i][0] - low) * scale, (high - line[i][1]) * scale];
+          if (i) pen.lineTo(x, y);
+          else pen.moveTo(x, y);
+        }
       }
       pen.stroke();
       pen.globalAlpha = 1;
     };
+    const px = ([x, y]) => [(x - low) * scale, (high - y) * scale];
     // Axes
     pen.font = "12px system-ui, sans-serif";
     pen.fillStyle = ink;
+    const grid = [];
     for (let t = Math.ceil(low * 2) / 2; t < high; t += 0.5) {
-      stroke("rgba(128,128,128,0.25)", 1, [[[t, low], [t, high]], [[low, t], [high, t]]]);
+      grid.push([[t, low], [t, high]], [[low, t], [high, t]]);
       pen.fillText(String(t), px([t, low])[0] + 3, size - 4);
       if (t > low + 0.3) pen.fillText(String(t), 3, px([low, t])[1] - 3);
     }
-    this.arrows(stroke, state, h, which(panel, this.panels) ? Math.exp(-state.r) : 1);
+    stroke("rgba(128,128,128,0.25)", 1, grid);
+    stroke("rgba(136,136,136,0.6)", 1, this.arrows(share));
     // The hyperbox or the simplex
     if (known) {
       const [x0, ...rest] = set.points;
@@ -229,74 +273,78 @@ export class Plane {
         : [...set.points, x0];
       stroke(colors[2], 2, [loop]);
     }
-    colors.forEach((color, c) =>
-      stroke(color, 1, paths.filter((_, i) => labels[i] === c), 0.45));
-    now.forEach((y, i) => this.mark(pen, px(y), labels[i], colors[labels[i]], 4));
-    const radius = which(panel, this.panels) ? rho * Math.exp(-state.r) : rho;
+    const now = flow.now(state.r);
+    colors.forEach((color, c) => {
+      if (!labels.includes(c)) return;
+      stroke(color, 1, paths.filter((_, i) => labels[i] === c), 0.45);
+      this.marks(pen, now.filter((_, i) => labels[i] === c).map(px), c, color, 4);
+    });
+    const radius = rho * share;
     pen.setLineDash([3, 3]);
+    pen.strokeStyle = ink;
+    pen.lineWidth = 1;
     for (const point of set.points) {
-      pen.strokeStyle = ink;
-      pen.lineWidth = 1;
       pen.beginPath();
       pen.arc(...px(point), Math.max(0.5, radius * scale), 0, 2 * Math.PI);
       pen.stroke();
     }
     pen.setLineDash([]);
-    // Sums of two or more: solid if they are stable
+    // Sums of two or more: strong if they are stable
     if (known && (set.kind === "orthogonal" || set.kind === "obtuse simplex")) {
       for (const { on, point } of set.sums ??= sums(set)) {
         if (on.reduce((a, b) => a + b, 0) < 2) continue;
         pen.lineWidth = 2.5;
         pen.globalAlpha = sumMargin(set, on) <= radius ? 1 : 0.3;
-        this.mark(pen, px(point), 1, colors[1], 9, true);
+        this.marks(pen, [px(point)], 1, colors[1], 9, true);
         pen.globalAlpha = 1;
       }
     }
     state.points.forEach((point, k) => {
       const [x, y] = px(point);
-      Object.assign(handles[k].style, { left: `${x}px`, top: `${y}px` });
+      const place = `translate(${x.toFixed(2)}px, ${y.toFixed(2)}px)`;
+      if (handles[k].style.transform === place) return;
+      handles[k].style.transform = place;
       const words = `training point ${k} at ${point.map((v) => v.toFixed(2)).join(", ")}`;
       handles[k].setAttribute("aria-label", words);
     });
   }
 
-  arrows(stroke, state, h, share) {
+  // Arrows of the flow, as lines.
+  arrows(share) {
     const [low, high] = this.spec.window;
     const gap = (high - low) / 15;
-    const { known, set, rho } = this.solved;
-    const field = share === 1 ? h
-      : (y) => (known ? denoise(set, rho * share, y)
-        : empiricalBayes(set.points, Math.max(1e-6, rho * share), y));
-    const arrows = [];
-    for (let i = 0; i < 15; i++) {
-      for (let j = 0; j < 15; j++) {
-        const y = [low + gap * (i + 0.5), low + gap * (j + 0.5)];
-        const v = minus(field(y), y);
-        const speed = norm(v);
-        const tip = y.map((x, n) => x + 0.9 * gap * v[n] / (speed + 0.25));
-        const way = v.map((x) => x / (speed || 1));
-        const barb = (s) => tip.map((x, n) =>
-          x - 0.2 * gap * (way[n] + s * 0.6 * [-way[1], way[0]][n]));
-        arrows.push([y, tip, barb(1), tip, barb(-1)]);
-      }
-    }
-    stroke("rgba(136,136,136,0.6)", 1, arrows);
+    const { h } = this.solved;
+    return Array.from({ length: 225 }, (_, k) => {
+      const [x, y] = [low + gap * ((k % 15) + 0.5), low + gap * (Math.floor(k / 15) + 0.5)];
+      const to = h([x, y], share);
+      const [u, v] = [to[0] - x, to[1] - y];
+      const speed = Math.hypot(u, v);
+      const length = 0.9 * gap / (speed + 0.25);
+      const tip = [x + length * u, y + length * v];
+      const [a, b] = [0.2 * gap * u / (speed || 1), 0.2 * gap * v / (speed || 1)];
+      const barb = (s) => [tip[0] - a + s * 0.6 * b, tip[1] - b - s * 0.6 * a];
+      return [[x, y], tip, barb(1), tip, barb(-1)];
+    });
   }
 
   // The symbols of memnb.figures.style: circle, diamond, square, triangle, cross.
-  mark(pen, [x, y], label, color, size, open = false) {
-    pen.beginPath();
-    const shapes = [null, [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]],
-      [[-1, -1], [1, -1], [1, 1], [-1, 1]], [[0, -1.2], [1.1, 0.9], [-1.1, 0.9]],
-      [[-1, -1], [1, 1], [0, 0], [1, -1], [-1, 1], [0, 0]]];
-    if (shapes[label]) {
-      shapes[label].forEach(([a, b]) => pen.lineTo(x + size * a, y + size * b));
-      pen.closePath();
-    } else pen.arc(x, y, size, 0, 2 * Math.PI);
+  marks(pen, places, label, color, size, open = false) {
+    const shape = SHAPES[label];
     pen.fillStyle = pen.strokeStyle = color;
+    pen.beginPath();
+    for (const [x, y] of places) {
+      if (shape) {
+        shape.forEach(([a, b], i) => {
+          if (i) pen.lineTo(x + size * a, y + size * b);
+          else pen.moveTo(x + size * a, y + size * b);
+        });
+        pen.closePath();
+      } else {
+        pen.moveTo(x + size, y);
+        pen.arc(x, y, size, 0, 2 * Math.PI);
+      }
+    }
     if (open || label === 4) pen.stroke();
     else pen.fill();
   }
 }
-
-const which = (panel, panels) => panels.indexOf(panel);

@@ -83,10 +83,15 @@ export function trainingSet(points) {
   return { ...set, oneWidth, maxRho: Math.min(...widths.map((w) => w / 2), set.limit ?? Infinity) };
 }
 
-export const coordinates = (set, y) => {
-  const offset = minus(y, set.center);
-  return set.directions.map((u) => dot(u, offset));
-};
+export function coordinates(set, y) {
+  const { center, directions } = set;
+  const z = [];
+  for (let n = 0; n < directions.length; n++) {
+    z[n] = 0;
+    for (let i = 0; i < y.length; i++) z[n] += directions[n][i] * (y[i] - center[i]);
+  }
+  return z;
+}
 
 export const fromCoordinates = (set, z) =>
   set.center.map((x, i) => z.reduce((sum, zn, n) => sum + zn * set.directions[n][i], x));
@@ -130,37 +135,45 @@ export function classifyCoordinates(z, lengths, off, threshold, inf = false) {
   return label(count <= 1, distance(vertex), edge, distance(box), threshold);
 }
 
+const distance = (y, p) => Math.hypot(y[0] - p[0], y[1] - p[1]);
+
 function toSegment(y, a, b) {
-  const edge = minus(b, a);
-  const along = Math.min(1, Math.max(0, dot(minus(y, a), edge) / dot(edge, edge)));
-  return norm(minus(y, a).map((x, i) => x - along * edge[i]));
+  const edge = [b[0] - a[0], b[1] - a[1]];
+  const share = ((y[0] - a[0]) * edge[0] + (y[1] - a[1]) * edge[1])
+    / (edge[0] * edge[0] + edge[1] * edge[1]);
+  const along = Math.min(1, Math.max(0, share));
+  return Math.hypot(y[0] - a[0] - along * edge[0], y[1] - a[1] - along * edge[1]);
 }
 
-// Class of a point, as a place in CLASSES. On a line, and where no closed form is known, there are
-// no sums: a point is at a training point or outside.
+// Class of a point of the plane, as a place in CLASSES. On a line, and where no closed form is
+// known, there are no sums: a point is at a training point or outside.
 export function classify(set, y, threshold) {
+  const { points } = set;
   if (set.kind === "orthogonal") {
     const z = coordinates(set, y);
-    const off = norm(minus(y, fromCoordinates(set, z)));
+    const off = distance(y, fromCoordinates(set, z));
     return classifyCoordinates(z, set.lengths, off, threshold);
   }
-  const { points } = set;
   if (!set.kind || set.kind === "line") {
-    return points.some((p) => norm(minus(y, p)) <= threshold) ? 0 : 4;
+    return points.some((p) => distance(y, p) <= threshold) ? 0 : 4;
   }
+  set.sums ??= sums(set);
   let nearest = Infinity;
   let training = false;
-  for (const { on, point } of set.sums ??= sums(set)) {
-    const distance = norm(minus(y, point));
-    if (distance >= nearest) continue;
+  for (const { on, point } of set.sums) {
+    const away = distance(y, point);
+    if (away >= nearest) continue;
     const count = on.reduce((a, b) => a + b, 0);
-    nearest = distance;
+    nearest = away;
     training = count === 1 || (count === 0 && set.kind === "obtuse simplex");
   }
-  const sides = points.map((p, n) => [p, points[(n + 1) % 3]]);
-  const edge = Math.min(...sides.map(([a, b]) => toSegment(y, a, b)));
-  const turns = sides.map(([a, b]) =>
-    (b[0] - a[0]) * (y[1] - a[1]) - (b[1] - a[1]) * (y[0] - a[0]));
-  const inside = turns.every((t) => t >= 0) || turns.every((t) => t <= 0);
-  return label(training, nearest, edge, inside ? 0 : edge, threshold);
+  let [edge, left, right] = [Infinity, true, true];
+  for (let n = 0; n < points.length; n++) {
+    const [a, b] = [points[n], points[(n + 1) % points.length]];
+    const turn = (b[0] - a[0]) * (y[1] - a[1]) - (b[1] - a[1]) * (y[0] - a[0]);
+    edge = Math.min(edge, toSegment(y, a, b));
+    left &&= turn >= 0;
+    right &&= turn <= 0;
+  }
+  return label(training, nearest, edge, left || right ? 0 : edge, threshold);
 }
