@@ -4,6 +4,8 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export OMP_NUM_THREADS = 1
 export PYTHONDONTWRITEBYTECODE = 1
+# .lab/overrides.json: nobody is asked for news or updates
+LAB := --LabApp.default_url=/lab/tree/notebooks --LabApp.app_settings_dir=$(CURDIR)/.lab
 KEYS = $(shell $(BIN)/python -c "from memnb.book.check import STRIP_KEYS; print(STRIP_KEYS)")
 
 book: $(STAMP)
@@ -20,7 +22,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -rs tests/browser
 
 lab: $(STAMP)
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab $(LAB)
 
 serve: $(STAMP)
 	@$(BIN)/python -m memnb serve

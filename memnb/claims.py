@@ -13,8 +13,18 @@ from typing import Any
 
 from memnb.validation import check_choice
 
-__all__ = ["MIME", "VERDICTS", "Claim", "ClaimChanged", "check", "not_attempted"]
+__all__ = ["MIME", "STYLE", "VERDICTS", "Claim", "ClaimChanged", "check", "not_attempted"]
 
+# A notebook has no style sheet; the site has its own, assets/memnb.css, and leaves this one out.
+STYLE = """<style>
+.memnb-claim { border-left: 4px solid #0072b2; padding: 0.4rem 0.8rem; margin: 0.5rem 0;
+  background: var(--jp-layout-color2, rgba(128, 128, 128, 0.12)); }
+.memnb-claim > p { margin: 0.15rem 0; }
+.memnb-verdict { border-radius: 0.3rem; padding: 0 0.45rem; color: #fff; font-weight: 600; }
+.memnb-reproduced { background: #00694d; }
+.memnb-differs { background: #a34700; }
+.memnb-not-attempted, .memnb-not-judged { background: #555; }
+</style>"""
 MIME = "application/vnd.memnb.claim+json"
 VERDICTS = ("reproduced", "differs", "not attempted", "not judged")
 
@@ -76,7 +86,8 @@ class Claim:
         return {
             MIME: asdict(self),
             "text/plain": f"[{self.verdict}] {self.statement} ({self.source}): {self.measured}",
-            "text/html": f'<div class="memnb-claim"><p><span class="memnb-verdict memnb-{style}">'
+            "text/html": f'{STYLE}<div class="memnb-claim">'
+            f'<p><span class="memnb-verdict memnb-{style}">'
             f"{text['verdict']}</span> {text['statement']} <cite>({text['source']})</cite></p>"
             f"<p><strong>Measured:</strong> {text['measured']}{evidence}</p></div>",
         }

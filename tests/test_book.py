@@ -173,6 +173,9 @@ def test_check_names_each_broken_rule(book):
     bad["cells"][2]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "1\n"}]
     bad["cells"][2]["execution_count"] = 1
     bad["cells"][1]["metadata"] = {}
+    bad["cells"][0]["source"] += "\n\n[](02-b.ipynb)"
+    bad["cells"][3]["metadata"] = {"tags": ["hide-input"]}
+    bad["cells"][4]["metadata"] = {"jupyter": {"source_hidden": True}}
     (book.root / "notebooks" / "01-a.ipynb").write_text(json.dumps(bad))
     faults = "\n".join(check(layout))
     for part in (
@@ -182,6 +185,9 @@ def test_check_names_each_broken_rule(book):
         "outputs outside",
         "without alt text",
         "a bare assert",
+        "cell 0: a link without text",
+        "cell 3: folded on the site only",
+        "cell 4: folded in JupyterLab only",
     ):
         assert part in faults, (part, faults)
     assert "nbstripout" in faults
@@ -229,6 +235,7 @@ def test_chapters_and_claims_page_refer_to_each_other():
     chapter = anchored({"cells": cells})["cells"]
     shown = "".join(output["data"]["text/html"] for output in chapter[1]["outputs"])
     assert re.findall(r'id="(claim-\d+)"', shown) == places == ["claim-1", "claim-2"]
+    assert "<style>" not in shown, "the site has its own style sheet"
     title, line, text = chapter[0]["source"].split("\n\n")
     assert (title, text) == ("# Title", "Text")
     assert "claims.html?chapter=01-a" in line and ">2 differs<" in line

@@ -3,9 +3,11 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from memnb.book import dialect
 from memnb.book.layout import Layout, NotebookBroken
 
 __all__ = ["STRIP_KEYS", "check"]
@@ -24,7 +26,18 @@ _OUTSIDE = re.compile(
 )
 
 
-def _chapter(layout: Layout, chapter: str) -> Iterator[str]:
+def _folded(metadata: dict[str, Any]) -> str | None:
+    """What is wrong if a cell is folded on the site or in JupyterLab, but not in both."""
+    tagged = {"hide-input", "hide-cell", "remove-input"} & set(metadata.get("tags", []))
+    hidden = metadata.get("jupyter", {}).get("source_hidden", False)
+    if bool(tagged) == hidden:
+        return None
+    if hidden:
+        return "folded in JupyterLab only: tag it `hide-input`"
+    return 'folded on the site only: add "jupyter": {"source_hidden": true} to its metadata'
+
+
+def _chapter(layout: Layout, chapter: str, sources: Mapping[str, dialect.Source]) -> Iterator[str]:
     """Yield the faults of one notebook."""
     path = layout.notebooks / f"{chapter}.ipynb"
     if path.stat().st_size > MAX_BYTES:
@@ -38,7 +51,12 @@ def _chapter(layout: Layout, chapter: str) -> Iterator[str]:
         if cell["cell_type"] != "code":
             if re.search(r"!\[\s*\]\(", text):
                 yield f"cell {number}: an image without alt text"
+            for fault in dialect.faults(text, sources):
+                yield f"cell {number}: {fault}"
             continue
+        unequal = _folded(cell["metadata"])
+        if unequal:
+            yield f"cell {number}: {unequal}"
         lines = text.splitlines()
         if len(lines) > MAX_LINES:
             yield f"cell {number}: {len(lines)} lines of code, allowed: {MAX_LINES}"
@@ -69,9 +87,10 @@ def check(layout: Layout) -> list[str]:
         One line for each fault.
     """
     faults, paths = [], []
+    sources = dialect.sources(layout.root / "book" / "references.bib")
     for chapter in layout.chapters():
         try:
-            faults += [f"{chapter}.ipynb: {fault}" for fault in _chapter(layout, chapter)]
+            faults += [f"{chapter}.ipynb: {fault}" for fault in _chapter(layout, chapter, sources)]
             paths.append(layout.notebooks / f"{chapter}.ipynb")
         except NotebookBroken as error:
             faults.append(str(error))

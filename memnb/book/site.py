@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from memnb.book import api, pages, publish, verdicts
+from memnb.book import api, dialect, pages, publish, verdicts
 from memnb.book.execute import ended, execute
 from memnb.book.layout import Layout
 from memnb.figures.display import live_script
@@ -69,11 +69,15 @@ def _clean(notebook: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
 def _stage(layout: Layout, stage: Path, chapters: list[str]) -> str:
     """Copy what Sphinx needs into ``stage``; returns where the site is to be published."""
     notebooks, records = {}, {}
+    known = dialect.sources(layout.root / "book" / "references.bib")
     (stage / "notebooks").mkdir(parents=True)
     for chapter in chapters:
         source = layout.load(chapter)
         notebooks[chapter] = _clean(pages.load(layout.executed / f"{chapter}.ipynb"), source)
         records[chapter] = pages.load(layout.executed / f"{chapter}.json")
+        for cell in notebooks[chapter]["cells"]:
+            if cell["cell_type"] == "markdown":
+                cell["source"] = dialect.for_sphinx("".join(cell["source"]), known)
         text = json.dumps(verdicts.anchored(notebooks[chapter]))
         (stage / "notebooks" / f"{chapter}.ipynb").write_text(text)
     shutil.copytree(layout.root / "book", stage / "book")

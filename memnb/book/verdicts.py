@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from memnb.claims import MIME, VERDICTS, Claim
+from memnb.claims import MIME, STYLE, VERDICTS, Claim
 
 __all__ = ["anchored", "claims_of", "claims_page"]
 
@@ -76,7 +76,7 @@ def anchored(notebook: dict[str, Any]) -> dict[str, Any]:
         The same notebook.
     """
     for number, output in enumerate(_outputs(notebook), 1):
-        text = "".join(output["data"]["text/html"])
+        text = "".join(output["data"]["text/html"]).removeprefix(STYLE)
         output["data"]["text/html"] = text.replace(
             '<div class="memnb-claim"', f'<div class="memnb-claim" id="{_anchor(number)}"', 1
         )
