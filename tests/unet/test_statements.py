@@ -1,9 +1,24 @@
 """What chapter 6 says in words of its tables: the same statements of the kept results."""
 
+import math
+from itertools import pairwise
+
 import pytest
 import torch
 
-from memnb.unet import copies, figure_four, history, metric, readback, runs, virtual_sums
+from memnb.stats import wilson
+from memnb.unet import (
+    copies,
+    figure_four,
+    growth,
+    history,
+    metric,
+    onset,
+    over_time,
+    readback,
+    runs,
+    virtual_sums,
+)
 from memnb.unet.images import STD
 
 UNEQUAL, EQUAL = list(metric.RULES)[:2]
@@ -109,3 +124,97 @@ def test_while_digits_are_learned_none_is_a_copy_and_later_many_are():
         last = copied[network.snapshots[-1]]
         assert n > 64 or last > 100
         assert n < 512 or last == 0
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """Histories of the networks with batches of 16, by n."""
+    held_out = readback.split().held_out
+    return {
+        n: [
+            history.history(n, w.seed, readback.snapshots(w), w.images(), held_out)
+            for w in networks
+        ]
+        for n, networks in readback.time_networks().items()
+    }
+
+
+def over_seeds(measured, step_of):
+    return {n: onset.log_mean([step_of(h) for h in some]) for n, some in measured.items()}
+
+
+def test_copying_comes_later_than_in_proportion_to_n_whatever_the_rule(measured):
+    """Other shares, and either of the two snapshots around the onset in its place."""
+
+    def snapshot(h, which):
+        begins = onset.copy_onset(h)
+        k = sum(step < begins.step for step in h.steps)
+        return begins if begins.kind == "after" else onset.Onset(h.steps[k - which], 0.0)
+
+    rules = [lambda h, m=m: onset.copy_onset(h, m) for m in (0.02, 0.05, 0.1)]
+    rules += [lambda h, which=which: snapshot(h, which) for which in (0, 1)]
+    for rule in rules:
+        law = growth.power_law(over_seeds(measured, rule))
+        assert law.n[-1] >= 256 and law.interval()[0] > 1
+    for share in (0.2, 0.4):  # "three onsets exclude next to nothing"
+        law = growth.power_law(over_seeds(measured, lambda h, m=share: onset.copy_onset(h, m)))
+        assert law.n == (16, 32, 64) and law.interval()[0] < 1 < law.exponent
+
+
+def test_the_slopes_of_copying_differ_by_more_than_their_errors(measured):
+    onsets = over_seeds(measured, onset.copy_onset)
+    law = growth.power_law(onsets)
+    errors = [
+        math.hypot(*(onsets[n].error / onsets[n].step for n in pair)) / math.log(pair[1] / pair[0])
+        for pair in pairwise(law.n)
+    ]
+    low, high = (law.slopes.index(f(law.slopes)) for f in (min, max))
+    gap = law.slopes[high] - law.slopes[low]
+    assert gap > 3 * math.hypot(errors[low], errors[high])
+
+
+def test_where_the_network_on_256_digits_was_stopped_first(measured):
+    h = next(h for h in measured[256] if h.seed == 0)
+    share, error = wilson(*h.null)
+    least = math.floor(h.total * (share + 2 * error + onset.MARGIN)) + 1
+    assert (h.copies[h.steps.index(15360)], h.total, least) == (9, 256, 14)
+    grid = [b / a for a, b in pairwise(over_time.STEPS)]
+    assert min(grid) > 1.33 and max(grid) == 2
+
+
+def test_errors_of_onsets_are_about_those_of_other_noise(measured):
+    """ "Drawing this noise anew for all networks and snapshots at once": a bootstrap of images."""
+    held_out = readback.split().held_out
+    y = held_out.double().flatten(1)
+    unit = torch.pdist(y).mean()
+    level, _ = history.distance_of_few(readback.split().train, held_out, 32, 100, 0)
+    g = torch.Generator().manual_seed(0)
+    draws = torch.randint(256, (60, 256), generator=g)
+    counts = torch.stack([draw.bincount(minlength=256) for draw in draws]).double()
+    pairs = 256**2 - counts.square().sum(1)
+    rules = (onset.copy_onset, onset.generalization, lambda h: onset.closer_than(h, level))
+    allowed = (1.5, 1.5, 2.3)
+    for n in (64, 256):
+        logs = torch.zeros(3, 60).double()
+        for h, network in zip(measured[n], readback.time_networks()[n], strict=True):
+            columns = []
+            for x, _ in readback.snapshots(network).values():
+                copied = copies.nearest_neighbors(x, network.images()).memorized().double()
+                x = x.double().flatten(1)
+                away, apart = torch.cdist(x, y).mean(1), torch.cdist(x, x)
+                own = ((counts @ apart) * counts).sum(1) / pairs
+                columns.append((counts @ copied, (counts @ away / 128 - own) / unit - 1))
+            shares, distances = (
+                torch.stack(part, 1).tolist() for part in zip(*columns, strict=True)
+            )
+            for b in range(60):
+                redrawn = history.History(
+                    n, h.seed, h.steps, tuple(map(round, shares[b])), 256, h.null,
+                    (distances[b], h.distance[1]), h.train, h.test,
+                )  # fmt: skip
+                logs[:, b] += torch.tensor(
+                    [math.log(rule(redrawn).step) / len(measured[n]) for rule in rules]
+                )
+        for rule, log, factor in zip(rules, logs, allowed, strict=True):
+            stated = onset.log_mean([rule(h) for h in measured[n]])
+            assert log.std().item() < factor * stated.error / stated.step
