@@ -16,8 +16,7 @@
     // This button has a name; the titles of its icons are no part of it.
     for (const icon of document.querySelectorAll(".theme-switch-button > *")) {
       icon.setAttribute("aria-hidden", "true");
-      for (const name of ["aria-labelledby", "role", "title"]) icon.removeAttribute(name);
-      icon.replaceChildren(...icon.querySelectorAll("path"));
+      icon.removeAttribute("title");
     }
   }
 
@@ -29,6 +28,32 @@
       else box.removeAttribute("tabindex");
     }
   }
+
+  // The contents show the section that is being read. The theme marks a section when its heading
+  // comes up from below, so that its mark is late when the reader scrolls back.
+  const READ = 0.3; // of the window, above which the last heading counts
+  function mark() {
+    const links = [...document.querySelectorAll("#pst-page-toc-nav a")];
+    const above = links.filter((link) => {
+      const section = document.getElementById(decodeURIComponent(link.hash.slice(1)));
+      return section && section.getBoundingClientRect().top < READ * window.innerHeight;
+    });
+    const current = above[above.length - 1];
+    for (const link of links) {
+      link.classList.toggle("active", link === current);
+      if (link === current) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+      const entry = link.closest(".toc-entry");
+      entry.classList.toggle("active", Boolean(current) && entry.contains(current));
+    }
+  }
+  let waiting = false;
+  window.addEventListener("scroll", () => {
+    if (waiting) return;
+    waiting = true;
+    // After the frame, and so after the theme's own mark.
+    requestAnimationFrame(() => setTimeout(() => { waiting = false; mark(); }));
+  }, { passive: true });
 
   window.addEventListener("load", () => {
     names();

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from memnb.book import api, dialect, pages, publish, verdicts
+from memnb.book import api, dialect, pages, publish, verdicts, weight
 from memnb.book.execute import ended, execute
 from memnb.book.layout import Layout
 from memnb.figures.display import live_script
@@ -207,6 +207,7 @@ def build(layout: Layout) -> Path:
         print("Rendering the site ...", flush=True)
         html = _sphinx(stage / "book", stage / "out")
         publish.finish(html, base)
+        weight.lighten(html)
         _swap(layout, html, digest)
         _prune(layout)
     return layout.site / "index.html"

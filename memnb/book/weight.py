@@ -1,0 +1,76 @@
+"""The book: what a page of the site loads is what it uses.
+
+The theme brings 1.5 MB of script and three fonts for some twenty icons, and the index of the search
+on each page. Its style sheet can draw the icons from the fonts alone; so the script goes, the fonts
+keep the icons that some page or script of the site names, and the index stays on the page that
+searches.
+"""
+
+import re
+from pathlib import Path
+
+from fontTools import subset
+from fontTools.ttLib import TTFont
+
+__all__ = ["lighten"]
+
+_ICON_SCRIPT = re.compile(r"\s*<script[^>]*fontawesome\.js[^>]*></script>")
+_SEARCH_SCRIPTS = re.compile(
+    r'\s*<script [^>]*src="[^"]*(?:searchtools|language_data|searchindex|memnb-search)\.js[^"]*"></script>'
+)
+_ICON = re.compile(r'([^{}]*)\{content:"\\([0-9a-f]+)"\}')
+
+
+def lighten(site: Path) -> None:
+    """Take from a rendered site what its pages load and do not use.
+
+    Parameters
+    ----------
+    site : Path
+        Folder of the site; its pages, its style sheet and its fonts of icons are changed.
+    """
+    static = site / "_static"
+    pages = [p for p in site.rglob("*.html") if "_static" not in p.relative_to(site).parts]
+    scripts = [p for p in static.rglob("*.js") if p.name != "fontawesome.js"]
+    used = set[str]()
+    for path in [*pages, *scripts]:
+        used |= set(re.findall(r"\bfa-[a-z0-9-]+", path.read_text()))
+    sheet = static / "styles" / "pydata-sphinx-theme.css"
+    codes = set[int]()
+    for path in static.rglob("*.css"):
+        if path != sheet:
+            codes |= {int(code, 16) for _, code in _ICON.findall(path.read_text())}
+            codes |= {
+                int(c, 16) for c in re.findall(r'content:\s*"\\(f[0-9a-f]{3})"', path.read_text())
+            }
+
+    def needed(rule: re.Match[str]) -> str:
+        names = re.findall(r"\.(fa-[\w-]+)::?before", rule[1])
+        if names and not used & set(names):
+            return ""
+        codes.add(int(rule[2], 16))
+        return rule[0]
+
+    style = _ICON.sub(needed, sheet.read_text())
+    sheet.write_text(re.sub(r'url\([^)]*\.woff2\) format\("woff2"\),', "", style))
+    for path in sorted((static / "vendor" / "fontawesome" / "webfonts").iterdir()):
+        if path.suffix == ".ttf":
+            _keep(path, codes)
+        else:
+            path.unlink()
+    (static / "scripts" / "fontawesome.js").unlink()
+    (static / "scripts" / "fontawesome.js.map").unlink(missing_ok=True)
+    for path in pages:
+        text = _ICON_SCRIPT.sub("", path.read_text())
+        if path.name != "search.html":
+            text = _SEARCH_SCRIPTS.sub("", text)
+        path.write_text(text)
+
+
+def _keep(font: Path, codes: set[int]) -> None:
+    """Keep the glyphs of some characters in a font."""
+    with TTFont(font) as whole:
+        part = subset.Subsetter(subset.Options(notdef_outline=True))
+        part.populate(unicodes=codes)
+        part.subset(whole)
+        whole.save(font)
