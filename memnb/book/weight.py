@@ -7,6 +7,7 @@ searches.
 """
 
 import re
+import unicodedata
 from pathlib import Path
 
 from fontTools import subset
@@ -18,7 +19,8 @@ _ICON_SCRIPT = re.compile(r"\s*<script[^>]*fontawesome\.js[^>]*></script>")
 _SEARCH_SCRIPTS = re.compile(
     r'\s*<script [^>]*src="[^"]*(?:searchtools|language_data|searchindex|memnb-search)\.js[^"]*"></script>'
 )
-_ICON = re.compile(r'([^{}]*)\{content:"\\([0-9a-f]+)"\}')
+_ICON = re.compile(r'([^{}]*)\{content:"\\[0-9a-f]+"\}')
+_CODE = re.compile(r'"\\([0-9a-f]{4})"')
 
 
 def lighten(site: Path) -> None:
@@ -36,23 +38,18 @@ def lighten(site: Path) -> None:
     for path in [*pages, *scripts]:
         used |= set(re.findall(r"\bfa-[a-z0-9-]+", path.read_text()))
     sheet = static / "styles" / "pydata-sphinx-theme.css"
-    codes = set[int]()
-    for path in static.rglob("*.css"):
-        if path != sheet:
-            codes |= {int(code, 16) for _, code in _ICON.findall(path.read_text())}
-            codes |= {
-                int(c, 16) for c in re.findall(r'content:\s*"\\(f[0-9a-f]{3})"', path.read_text())
-            }
 
     def needed(rule: re.Match[str]) -> str:
         names = re.findall(r"\.(fa-[\w-]+)::?before", rule[1])
-        if names and not used & set(names):
-            return ""
-        codes.add(int(rule[2], 16))
-        return rule[0]
+        return "" if names and not used & set(names) else rule[0]
 
     style = _ICON.sub(needed, sheet.read_text())
     sheet.write_text(re.sub(r'url\([^)]*\.woff2\) format\("woff2"\),', "", style))
+    codes = set[int]()
+    for path in static.rglob("*.css"):
+        text = path.read_text()
+        codes |= {int(code, 16) for code in _CODE.findall(text)}
+        codes |= {ord(character) for character in text if unicodedata.category(character) == "Co"}
     for path in sorted((static / "vendor" / "fontawesome" / "webfonts").iterdir()):
         if path.suffix == ".ttf":
             _keep(path, codes)
