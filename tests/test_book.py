@@ -12,8 +12,10 @@ import subprocess
 import sys
 import time
 
+import nbformat
 import pytest
 import yaml
+from nbclient import NotebookClient
 from support import ROOT, notebook
 
 from memnb import parameters
@@ -21,7 +23,7 @@ from memnb.book.api import api_pages, package_map
 from memnb.book.check import check
 from memnb.book.layout import Layout
 from memnb.book.pages import times_page
-from memnb.book.publish import configured, finish
+from memnb.book.publish import configured, downloads, finish
 from memnb.book.verdicts import anchored, claims_page
 
 
@@ -303,7 +305,8 @@ def test_all_addresses_follow_from_that_of_the_repository():
     settings = full["sphinx"]["config"]
     assert settings["html_baseurl"] == "https://owner.github.io/book/"
     assert settings["html_theme_options"]["use_issues_button"]
-    assert settings["html_theme_options"]["launch_buttons"]["binderhub_url"]
+    buttons = settings["html_theme_options"]["launch_buttons"]
+    assert buttons["binderhub_url"] and buttons["colab_url"]
     with pytest.raises(ValueError, match="OWNER/NAME or empty"):
         configured({"repository": {"url": "github.com/a/b"}})
 
@@ -327,6 +330,32 @@ def test_a_finished_site_describes_its_pages(tmp_path, base):
         assert f'href="{base}"' in (tmp_path / "404.html").read_text()
 
 
+def test_colab_opens_the_published_notebooks(tmp_path):
+    page = tmp_path / "a.html"
+    start = "https://colab.research.google.com/github/owner/book/blob"
+    page.write_text(f'<head><title>A</title></head><a href="{start}/main/notebooks/a.ipynb">')
+    finish(tmp_path, "https://owner.github.io/book/")
+    assert f"{start}/gh-pages/_sources/notebooks/a.ipynb" in page.read_text()
+
+
+@pytest.mark.parametrize("url", ["", "https://github.com/owner/book"])
+def test_a_downloaded_chapter_says_how_to_install_and_runs_outside_the_tree(tmp_path, url):
+    (tmp_path / "_sources" / "notebooks").mkdir(parents=True)
+    notebooks, chapters = ROOT / "notebooks", Layout(ROOT).chapters()
+    downloads(tmp_path, notebooks, chapters, {"url": url, "branch": "main"})
+    for chapter in chapters:
+        written = tmp_path / "_sources" / "notebooks" / f"{chapter}.ipynb"
+        first, *others = nbformat.read(written, as_version=4).cells
+        assert first.cell_type == "code"
+        assert (f"git clone --quiet --depth 1 --branch main {url} " in first.source) == bool(url)
+        assert "pip install" in first.source and "MEMNB_ROOT" in first.source
+        assert others == nbformat.read(notebooks / f"{chapter}.ipynb", as_version=4).cells
+    if url:
+        outside = nbformat.read(tmp_path / "_sources" / "notebooks" / "02-probability-flow.ipynb", 4)
+        done = NotebookClient(outside, resources={"metadata": {"path": tmp_path}}).execute()
+        assert any(cell.get("outputs") for cell in done.cells)
+
+
 def test_binder_installs_what_the_makefile_installs():
     folder = ROOT / ".binder"
     named = (folder / "requirements.txt").read_text().split()
@@ -344,3 +373,5 @@ def test_the_workflow_tests_before_it_publishes():
     assert commands.index("make test") < commands.index("make book")
     assert jobs["publish"]["needs"] == "test"
     assert jobs["publish"]["if"] == "github.ref == 'refs/heads/main'"
+    pushed = [step["run"] for step in jobs["publish"]["steps"] if "run" in step]
+    assert len(pushed) == 1 and pushed[0].rstrip().endswith("gh-pages")

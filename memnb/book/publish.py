@@ -1,17 +1,20 @@
 """The book: what a published site has beyond its pages, which is addresses, descriptions, a map.
 
 One value of ``_config.yml``, ``repository: {url: ...}``, says where the book's source is. The links
-to it, the button that starts a chapter on Binder, and the addresses of the published pages follow
-from it. While it is empty, none of them is there.
+to it, the buttons that start a chapter on Binder or Colab, and the addresses of the published pages
+follow from it. While it is empty, none of them is there.
 """
 
 import html
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-__all__ = ["address", "configured", "finish"]
+import nbformat
+
+__all__ = ["address", "configured", "downloads", "finish"]
 
 _REPOSITORY = re.compile(r"https://github\.com/([\w.-]+)/([\w.-]+?)/?")
 _SKIPPED = ("genindex.html", "py-modindex.html", "prf-prf.html", "search.html", "404.html")
@@ -78,9 +81,53 @@ def configured(config: dict[str, Any]) -> dict[str, Any]:
             "use_repository_button": True, "use_issues_button": True,
             "launch_buttons": {
                 "notebook_interface": "jupyterlab", "binderhub_url": "https://mybinder.org",
+                "colab_url": "https://colab.research.google.com",
             },
         })  # fmt: skip
     return config
+
+
+_CLONED = """# Install what this chapter imports, with the book's kept runs, unless it is there
+import importlib.util
+import os
+
+if importlib.util.find_spec("memnb") is None:
+    !git clone --quiet --depth 1 --branch {branch} {url} memnb-book
+    %pip install --quiet ./memnb-book
+    os.environ["MEMNB_ROOT"] = os.path.abspath("memnb-book")"""
+_BY_HAND = """# This chapter imports memnb and reads the kept runs of its book. In a copy of it
+#     pip install .
+# and name the copy's folder before Jupyter starts: export MEMNB_ROOT=/path/to/the/copy
+import importlib.util
+
+if importlib.util.find_spec("memnb") is None:
+    raise ModuleNotFoundError("install memnb first; the lines above say how")"""
+
+
+def downloads(
+    site: Path, notebooks: Path, chapters: Iterable[str], repository: Mapping[str, str]
+) -> None:
+    """Write the notebooks that the site offers for download: they install what they import.
+
+    Each is the chapter as it stands in the book, without outputs, after one cell that installs
+    the package and finds the kept runs, and does nothing where they are there already.
+
+    Parameters
+    ----------
+    site : Path
+        Folder of the site.
+    notebooks : Path
+        Folder of the chapters.
+    chapters : iterable of str
+        Their names.
+    repository : mapping
+        ``url`` and ``branch``; with an empty address the first cell says what to do by hand.
+    """
+    text = _CLONED.format(**repository) if repository.get("url") else _BY_HAND
+    for chapter in chapters:
+        notebook = nbformat.read(notebooks / f"{chapter}.ipynb", as_version=4)
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(text, id="install"))
+        nbformat.write(notebook, site / "_sources" / "notebooks" / f"{chapter}.ipynb")
 
 
 def _description(page: str) -> str:
@@ -116,6 +163,12 @@ def finish(site: Path, base: str) -> None:
         if about["og:description"]:
             text = html.escape(about["og:description"])
             tags.append(f'<meta name="description" content="{text}">')
+        # Colab opens the notebooks that are published, as they install what they import
+        page = re.sub(
+            r"(colab\.research\.google\.com/github/[^/]+/[^/]+/blob)/[^/]+/notebooks/",
+            r"\1/gh-pages/_sources/notebooks/",
+            page,
+        )
         path.write_text(page.replace("</head>", "\n".join([*tags, "</head>"]), 1))
     home = base or "/"
     (site / "404.html").write_text(

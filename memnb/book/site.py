@@ -66,7 +66,17 @@ def _clean(notebook: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
     return notebook
 
 
-def _stage(layout: Layout, stage: Path, chapters: list[str]) -> str:
+def _configuration(layout: Layout) -> tuple[dict[str, Any], dict[str, str]]:
+    """Jupyter Book's configuration, and the repository that it names."""
+    config = yaml.safe_load((layout.root / "_config.yml").read_text())
+    repository = config.get("repository", {})
+    try:
+        return publish.configured(config), repository
+    except ValueError as error:
+        raise BuildFailed(str(error)) from None
+
+
+def _stage(layout: Layout, stage: Path, chapters: list[str], config: dict[str, Any]) -> str:
     """Copy what Sphinx needs into ``stage``; returns where the site is to be published."""
     notebooks, records = {}, {}
     known = dialect.sources(layout.root / "book" / "references.bib")
@@ -84,10 +94,6 @@ def _stage(layout: Layout, stage: Path, chapters: list[str]) -> str:
     shutil.copytree(layout.root / "assets", stage / "assets")
     script = f'(() => {{\n"use strict";\n{live_script()}\nstart();\n}})();\n'
     (stage / "assets" / "memnb-live.js").write_text(script)
-    try:
-        config = publish.configured(yaml.safe_load((layout.root / "_config.yml").read_text()))
-    except ValueError as error:
-        raise BuildFailed(str(error)) from None
     (stage / "_config.yml").write_text(yaml.safe_dump(config, allow_unicode=True))
     shutil.copy(layout.root / "_toc.yml", stage / "_toc.yml")
     toc = (stage / "_toc.yml").read_text()
@@ -203,9 +209,11 @@ def build(layout: Layout) -> Path:
             print("Nothing has changed.")
             return layout.site / "index.html"
         stage = Path(tempfile.mkdtemp(dir=layout.build, prefix="stage-"))
-        base = _stage(layout, stage / "book", chapters)
+        config, repository = _configuration(layout)
+        base = _stage(layout, stage / "book", chapters, config)
         print("Rendering the site ...", flush=True)
         html = _sphinx(stage / "book", stage / "out")
+        publish.downloads(html, layout.notebooks, chapters, repository)
         publish.finish(html, base)
         weight.lighten(html)
         _swap(layout, html, digest)

@@ -17,7 +17,8 @@ __all__ = ["lighten"]
 
 _ICON_SCRIPT = re.compile(r"\s*<script[^>]*fontawesome\.js[^>]*></script>")
 _SEARCH_SCRIPTS = re.compile(
-    r'\s*<script [^>]*src="[^"]*(?:searchtools|language_data|searchindex|memnb-search)\.js[^"]*"></script>'
+    r'\s*<script [^>]*src="[^"]*(?:searchtools|language_data|searchindex|memnb-search)\.js[^"]*">'
+    r"</script>"
 )
 _ICON = re.compile(r'([^{}]*)\{content:"\\[0-9a-f]+"\}')
 _CODE = re.compile(r'"\\([0-9a-f]{4})"')

@@ -38,7 +38,7 @@ def test_actionlint_finds_nothing(lint, path):
     [
         ("needs: test", "needs: tests", "tests"),
         ("runs-on: ubuntu-latest", "runs-on: ubuntu-newest", "ubuntu-newest"),
-        ("steps.pages.outputs", "steps.page.outputs", "page"),
+        ("github.token", "github.tokens", "tokens"),
         ("timeout-minutes: 120", "timeout: 120", "timeout"),
     ],
 )
