@@ -16,6 +16,7 @@ import nbformat
 import pytest
 import yaml
 from nbclient import NotebookClient
+from PIL import Image
 from support import ROOT, notebook
 
 from memnb import parameters
@@ -319,8 +320,12 @@ def test_a_finished_site_describes_its_pages(tmp_path, base):
         "<html><head><title>A &amp; B</title></head><body><article><h1>A</h1>"
         '<p class="memnb-verdicts">2</p>\n<p><strong>Why</strong> is \\(x\\) "so"?</p></article>'
     )
+    card = tmp_path / "_static" / "cards" / "a.png"
+    card.parent.mkdir(parents=True)
+    card.touch()
     finish(tmp_path, base)
     text = page.read_text()
+    assert f'property="og:image" content="{base or "../"}_static/cards/a.png"' in text
     for name in ('property="og:description"', 'name="description"'):
         assert f'<meta {name} content="Why is x &quot;so&quot;?">' in text
     assert '<meta property="og:title" content="A &amp; B">' in text
@@ -328,6 +333,12 @@ def test_a_finished_site_describes_its_pages(tmp_path, base):
     if base:
         assert f"<loc>{base}notebooks/a.html</loc>" in (tmp_path / "sitemap.xml").read_text()
         assert f'href="{base}"' in (tmp_path / "404.html").read_text()
+
+
+def test_each_chapter_has_a_picture_for_links():
+    for name in ("intro", *Layout(ROOT).chapters()):
+        path = ROOT / "assets" / "cards" / f"{name}.png"
+        assert Image.open(path).size == (1200, 630) and path.stat().st_size < 150_000
 
 
 def test_colab_opens_the_published_notebooks(tmp_path):
@@ -351,7 +362,7 @@ def test_a_downloaded_chapter_says_how_to_install_and_runs_outside_the_tree(tmp_
         assert "pip install" in first.source and "MEMNB_ROOT" in first.source
         assert others == nbformat.read(notebooks / f"{chapter}.ipynb", as_version=4).cells
     if url:
-        outside = nbformat.read(tmp_path / "_sources" / "notebooks" / "02-probability-flow.ipynb", 4)
+        outside = nbformat.read(written.with_name("02-probability-flow.ipynb"), as_version=4)
         done = NotebookClient(outside, resources={"metadata": {"path": tmp_path}}).execute()
         assert any(cell.get("outputs") for cell in done.cells)
 

@@ -17,6 +17,7 @@ import nbformat
 __all__ = ["address", "configured", "downloads", "finish"]
 
 _REPOSITORY = re.compile(r"https://github\.com/([\w.-]+)/([\w.-]+?)/?")
+_LARGE = "summary_large_image"
 _SKIPPED = ("genindex.html", "py-modindex.html", "prf-prf.html", "search.html", "404.html")
 
 
@@ -157,6 +158,10 @@ def finish(site: Path, base: str) -> None:
         title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
         about = {"og:title": html.unescape(title.group(1)) if title else "", "og:type": "article",
                  "og:description": _description(page)}  # fmt: skip
+        card = site / "_static" / "cards" / f"{path.stem}.png"
+        if card.is_file():
+            start = base or "../" * name.count("/")
+            about |= {"og:image": f"{start}_static/cards/{card.name}", "twitter:card": _LARGE}
         if base:
             about["og:url"] = base + name
         tags = [f'<meta property="{k}" content="{html.escape(v)}">' for k, v in about.items() if v]
