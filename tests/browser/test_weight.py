@@ -20,7 +20,7 @@ def test_the_first_load_is_light(browser, site_url, page):
     with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         view = context.new_page()
         answers = []
-        view.on("response", answers.append)
+        view.on("response", lambda answer: answers.append(answer))
         view.goto(f"{site_url}/{page}.html", wait_until="networkidle")
         sizes = {answer.url: len(gzip.compress(answer.body(), 6)) for answer in answers}
         assert sum(sizes.values()) <= FIRST_LOAD, sizes
