@@ -195,8 +195,8 @@ def audit(
         Points of the same source that it was *not* trained on. As many as there are training points
         are best.
     features : callable or int, optional
-        Map rows to features first; or a number of principal components of the training set. The
-        verdict can depend on it.
+        Map rows to features first; or a number of principal components of training and held-out
+        points. The verdict can depend on it. See :func:`memnb.auditing.inputs.read_sets`.
     threshold : float
         :math:`\theta` in (0, 1]: points with :math:`d_1 / d_2 < \theta` count as copies.
     n_pairs : int

@@ -22,7 +22,8 @@ from .rows import Equal, chunks, equal_points
 __all__ = ["MIN_POINTS", "Sets", "load_array", "read_sets"]
 
 MIN_POINTS = 50
-LARGEST = 1e150
+LARGEST = {8: 1e150, 4: 1e15}  # by bytes of a number, so that sums of squares do not overflow
+N_COMPONENTS = 20_000  # points to which principal components are fitted
 LEVEL = 1e-3  # of the test for held-out points that are training points
 RANGE_VALUES = 4_000_000
 
@@ -80,7 +81,7 @@ def load_array(name: str, value: Any) -> np.ndarray:
     Raises
     ------
     TypeError
-        If the dtype is not real and numeric.
+        If the dtype is not real and numeric, or values are masked.
     ValueError
         If the file is missing or is no such file, or the rows of a list differ in length.
     """
@@ -89,8 +90,10 @@ def load_array(name: str, value: Any) -> np.ndarray:
     elif isinstance(value, torch.Tensor):
         value = value.detach().cpu()
         value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be an array without a mask, got a masked one")
     try:
-        array = np.asanyarray(value)
+        array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be an array, got rows of different shapes") from error
     if array.dtype.kind not in "uif":
@@ -140,13 +143,13 @@ def _check_finite(name: str, rows: np.ndarray) -> None:
     bad = sum(int((~np.isfinite(rows[part]).all(axis=1)).sum()) for part in chunks(rows))
     if bad:
         raise ValueError(f"{name} must be finite, but {bad} of {len(rows)} points hold nan or inf")
-    if rows.dtype == np.float64:
-        most = max(float(np.abs(rows[part]).max()) for part in chunks(rows))
-        if most > LARGEST:
-            raise ValueError(
-                f"{name} must be at most {LARGEST:g} in size, since larger squares overflow, got "
-                f"{most:.3g}"
-            )
+    limit = LARGEST.get(min(rows.dtype.itemsize, 8), np.inf)
+    most = max(float(np.abs(rows[part]).max()) for part in chunks(rows))
+    if most > limit:
+        raise ValueError(
+            f"{name} must be at most {limit:g} in size, since larger squares overflow, got "
+            f"{most:.3g}"
+        )
 
 
 def _common(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -163,7 +166,7 @@ def _common(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         for x in floats.values():
             x /= np.float32(255)  # in place: three sets of images may fill most of the memory
         return floats
-    wide = any(x.dtype == np.float64 or x.dtype.kind in "ui" for x in arrays.values())
+    wide = any(x.dtype.itemsize >= 8 or x.dtype.kind in "ui" for x in arrays.values())
     dtype = np.float64 if wide else np.float32
     return {name: x if x.dtype == dtype else x.astype(dtype) for name, x in arrays.items()}
 
@@ -200,10 +203,15 @@ def _constant_columns(arrays: dict[str, np.ndarray]) -> str:
     return f"{count} of {len(constant)} columns are constant and say nothing" if count else ""
 
 
+def _evenly(length: int, count: int) -> np.ndarray:
+    """So many of the indices below ``length``, from the first to the last."""
+    return np.linspace(0, length - 1, count).astype(int)
+
+
 def _range(rows: np.ndarray) -> tuple[float, float]:
     """Where 99 % of the values of a set lie, from some of its rows."""
     count = min(len(rows), max(1, RANGE_VALUES // rows.shape[1]))
-    some = rows[np.linspace(0, len(rows) - 1, count).astype(int)]
+    some = rows[_evenly(len(rows), count)]
     return tuple(float(q) for q in np.quantile(some, (0.005, 0.995)))
 
 
@@ -247,13 +255,22 @@ def _features(
         return _common(moved), f"features: {getattr(features, '__name__', 'a function')}"
     from sklearn.decomposition import PCA
 
-    limit = min(arrays["training"].shape)
-    count = check_integer("features", features, 1, limit)
-    # Fitted to the training set alone, as a practitioner would who has not seen the rest
-    pca = PCA(count, random_state=0).fit(arrays["training"])
+    # Of both sets alike, which the components must not tell apart: fitted to the training set
+    # alone, they would spread its points more than those of the other sets
+    known = [arrays[name] for name in ("training", "held_out")]
+    part = min(1.0, N_COMPONENTS / sum(map(len, known)))
+    pooled = np.concatenate([x[_evenly(len(x), round(part * len(x)))] for x in known])
+    count = check_integer("features", features, 1, min(pooled.shape))
+    pca = PCA(count, random_state=0).fit(pooled)
     share = float(pca.explained_variance_ratio_.sum())
-    moved = {name: pca.transform(rows) for name, rows in arrays.items()}
-    return moved, f"{count} principal components, {share:.1%} of the training set's variance"
+    moved = {
+        name: np.concatenate([pca.transform(rows[part]) for part in chunks(rows)])
+        for name, rows in arrays.items()
+    }
+    return moved, (
+        f"{count} principal components of training and held-out points, {share:.1%} of their "
+        "variance"
+    )
 
 
 def read_sets(
@@ -270,8 +287,9 @@ def read_sets(
         See :func:`load_array`; (points, d), or images (points, H, W), (points, C, H, W) or
         (points, H, W, C). One-dimensional arrays are points on a line.
     features : callable or int, optional
-        A function of rows, shape (n, d), that returns rows; or a number of principal components
-        of the training set.
+        A function of rows, shape (n, d), that returns rows; or a number of principal components of
+        training and held-out points together. A function that was fitted to the training set but
+        not to held-out points tells the two apart, and no null holds in its space.
 
     Returns
     -------

@@ -5,7 +5,8 @@ approximate index. On the CPU it is scikit-learn's blocked search, which holds o
 distances at a time and never the whole matrix; on a GPU a block of distances is one matrix product.
 Both expand :math:`\lVert q - x \rVert^2` into a product, which cancels where q is close to x
 compared with its distance from the origin: just where copies are. So both search around the mean of
-the base, and the distances of the k neighbors found are computed again from the differences.
+the base and expand in float64, and the distances of the neighbors found are computed again from the
+differences.
 
 Faiss would take about half the time on a CPU, in float32; in tight groups of points, such as copies
 and near-duplicates form, it then finds the wrong neighbors (``python -m benchmarks.audit`` counts
@@ -43,6 +44,7 @@ DISTINCT_SHARE = 0.1  # of the median distance to the nearest neighbor
 N_SPACING = 2000  # points from which that median is taken
 FIRST_TRY = 4  # neighbors among which a distinct second one is sought at first
 QUERY_BLOCK = 1000
+DEVICE_BLOCK = 2**27  # numbers in a block of points or distances on a GPU, 1 GiB in float64
 
 
 def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -184,9 +186,8 @@ class Base:
 
     def _block(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         extra = min(k + 2, len(self))  # near ties may be in the wrong order before the second look
-        centered = (queries - self.center).astype(self.points.dtype)
-        search = self._search_cpu if self.device == "cpu" else self._search_cuda
-        index = search(centered, extra)
+        search = self._search_cpu if self.device == "cpu" else self._search_device
+        index = search(self._centered(queries), extra)
         d = self._to_each(queries, index)
         order = np.lexsort((index, d), axis=1)[:, :k]
         return np.take_along_axis(index, order, 1), np.take_along_axis(d, order, 1)
@@ -195,30 +196,34 @@ class Base:
         """Distances of m points to k points of the base each, (m, k), a column at a time."""
         return np.stack([distances(points, self.points[column]) for column in index.T], axis=1)
 
+    def _centered(self, points: np.ndarray) -> np.ndarray:
+        """Points of the base or queries around the mean, which is rounded alike for both."""
+        dtype = self.points.dtype
+        return points.astype(dtype, copy=False) - self.center.astype(dtype)
+
     def _search_cpu(self, centered: np.ndarray, k: int) -> np.ndarray:
         if self._searcher is None:
-            base = self.points - self.center.astype(self.points.dtype)
-            self._searcher = NearestNeighbors(algorithm="brute").fit(base)
+            self._searcher = NearestNeighbors(algorithm="brute").fit(self._centered(self.points))
         return self._searcher.kneighbors(centered, k, return_distance=False)
 
-    def _search_cuda(self, centered: np.ndarray, k: int) -> np.ndarray:
+    def _search_device(self, centered: np.ndarray, k: int) -> np.ndarray:
+        """As :meth:`_search_cpu`, by torch: blocks of the base, each expanded in float64."""
         if self._searcher is None:
-            base = torch.from_numpy(self.points - self.center.astype(self.points.dtype)).float()
-            base = base.to(self.device)
-            self._searcher = base, base.square().sum(dim=1)
-        base, squares = self._searcher
-        query = torch.from_numpy(centered.astype(np.float32)).to(self.device)
-        size = max(k, 2**28 // max(1, len(query)))  # a block of distances of 1 GiB
-        best = None
+            self._searcher = torch.from_numpy(self._centered(self.points)).to(self.device)
+        base = self._searcher
+        query = torch.from_numpy(centered).to(self.device).double()
+        size = max(1, DEVICE_BLOCK // max(*query.shape, 1))
+        values = query.new_empty(len(query), 0)
+        index = torch.empty(len(query), 0, dtype=torch.long, device=self.device)
         for first in range(0, len(base), size):
-            part = squares[first : first + size] - 2 * query @ base[first : first + size].mT
-            values, index = part.topk(min(k, part.shape[1]), largest=False)
-            index += first
-            if best is not None:
-                values, index = torch.cat([best[0], values], 1), torch.cat([best[1], index], 1)
+            block = base[first : first + size].double()
+            # The square of the query itself is missing, which is the same for all points
+            squares = torch.addmm(block.square().sum(dim=1), query, block.mT, alpha=-2)
+            some, at = squares.topk(min(k, len(block)), largest=False)
+            values, index = torch.cat([values, some], 1), torch.cat([index, at + first], 1)
             values, order = values.topk(min(k, values.shape[1]), largest=False)
-            best = values, index.gather(1, order)
-        return best[1].cpu().numpy()
+            index = index.gather(1, order)
+        return index.cpu().numpy()
 
     def two_distinct(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         r"""The nearest point, and the distances to it and to the nearest one distinct from it.

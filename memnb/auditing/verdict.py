@@ -34,7 +34,7 @@ few values, where held-out points do coincide with training points, both count a
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import binom, norm
 
 from .inputs import LEVEL
 from .measure import Measure
@@ -107,9 +107,18 @@ class Evidence:
                 f"only {near.value:.1%} of the generated points are nearer to training than to "
                 "held-out points, which have to be of one law: were the two sets exchanged",
             )
+        copied = measures["copies"]
+        independent = len(np.unique(held_out.index))  # those with one nearest point are not
+        count = round(copied.null * independent)
+        if not equal.kept_share and binom.sf(count - 1, independent, threshold) < LEVEL:
+            doubts += (
+                f"{copied.null:.1%} of the held-out points are much closer to one training point "
+                f"than to any other, and chance makes {threshold:.1%} at most: were generated and "
+                "held-out points exchanged, or are held-out points copies too",
+            )
         return cls(
             near=near,
-            copied=measures["copies"],
+            copied=copied,
             looked_at=looked_at,
             smallest=smallest,
             on_one=len(close),
@@ -168,7 +177,8 @@ def judge(given: Evidence) -> tuple[str, str]:
     if excess > MANY_ERRORS * np.hypot(copied.error, copied.null_error):
         return "unclear", (
             f"{given.on_one} generated points lie on {given.ones} training points, too few to tell "
-            f"copies from few new points made over and over: {on_one}."
+            "copies from new points that happen to be close, or that were made over and over: "
+            f"{on_one}."
         )
     # Points left out of the held-out set are missing from what may be nearer
     least = near.value - (equal.held_out / equal.n_held_out / 2 if equal.left_out else 0)

@@ -51,7 +51,9 @@ def test_scale_offset_dtype_and_kind_of_array_do_not_matter():
     first = audit(TRAINING, HALF, HELD_OUT)
     moved = [1e6 * x + 5e6 for x in (TRAINING, HALF, HELD_OUT)]
     tensors = [torch.from_numpy(x).float() for x in (TRAINING, HALF, HELD_OUT)]
-    for sets in (moved, tensors, [x.reshape(-1, 2, 4) for x in (TRAINING, HALF, HELD_OUT)]):
+    wide = [1e100 * x.astype(np.longdouble) for x in (TRAINING, HALF, HELD_OUT)]
+    stacks = [x.reshape(-1, 2, 4) for x in (TRAINING, HALF, HELD_OUT)]
+    for sets in (moved, tensors, wide, stacks):
         other = audit(*sets)
         assert other.verdict == first.verdict
         for name in ("copies", "nearer", "authenticity"):
@@ -124,6 +126,11 @@ def test_files_are_read_and_reports_written(tmp_path):
         ({"held_out": np.ones((500, 8))}, "held_out must have at least two distinct points, got 1"),
         ({"generated": 1e300 * NEW}, "generated must be at most 1e[+]150 in size"),
         ({"generated": NEW.astype(object)}, "an array of real numbers, got dtype object"),
+        (
+            {"generated": (1e16 * NEW).astype(np.float32)},
+            "generated must be at most 1e[+]15 in size",
+        ),
+        ({"generated": np.ma.masked_greater(NEW, 2)}, "generated must be an array without a mask"),
         ({"generated": NEW > 0}, "an array of real numbers, got dtype bool"),
         ({"features": lambda x: 0 * x}, "at least two distinct points, got 1"),
         ({"features": lambda x: np.nan * x}, r"features\(training\) must be finite"),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from scipy.stats import binom, mannwhitneyu
 
+from memnb.auditing import audit, neighbors
 from memnb.auditing.copying import copies, representatives, smallest_share
 from memnb.auditing.densities import delta_of_pixels, delta_of_points
 from memnb.auditing.generators import (
@@ -31,8 +32,18 @@ def test_z_score_is_that_of_scipy(seed, n, m):
     assert z_score(h, h[:1].repeat(3)) == -z_score(-h, -h[:1].repeat(3))
 
 
+@pytest.fixture(params=["scikit-learn", "torch"])
+def search(request, monkeypatch):
+    """Both searches, that of a GPU on the CPU and in more than one block."""
+    if request.param == "torch":
+        monkeypatch.setattr(Base, "_search_cpu", Base._search_device)
+        monkeypatch.setattr(neighbors, "DEVICE_BLOCK", 20_000)
+        monkeypatch.setattr(neighbors, "QUERY_BLOCK", 100)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("scale", "offset"), [(1, 0), (1e-8, 0), (1e8, 0), (1, 1e3)])
+@pytest.mark.usefixtures("search")
 def test_neighbors_are_those_of_all_distances(dtype, scale, offset):
     x = np.random.default_rng(0).standard_normal((300, 6))
     x, queries = ((scale * part + offset).astype(dtype) for part in (x[:200], x[200:]))
@@ -42,6 +53,39 @@ def test_neighbors_are_those_of_all_distances(dtype, scale, offset):
     true = cdist(queries.astype(float), x.astype(float))
     np.testing.assert_allclose(d, np.sort(true, axis=1)[:, :3], rtol=1e-9)
     assert (index[:, 0] == true.argmin(axis=1)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.usefixtures("search")
+def test_the_nearest_of_a_tight_group_far_from_the_origin_is_found(dtype):
+    """Groups of 12 points that a product of float32 matrices cannot tell apart."""
+    rng = np.random.default_rng(6)
+    centers = 1e3 + 100 * rng.standard_normal((40, 16))
+    points = np.repeat(centers, 12, axis=0) + 0.01 * rng.standard_normal((480, 16))
+    queries = points[::12] + 0.003 * rng.standard_normal((40, 16))
+    points, queries = points.astype(dtype), queries.astype(dtype)
+    true = cdist(queries.astype(float), points.astype(float))
+    index, d = Base(points).nearest(queries, 4)
+    np.testing.assert_allclose(d, np.sort(true, axis=1)[:, :4], rtol=1e-9)
+    assert (index[:, 0] == true.argmin(axis=1)).all()
+    in_float32 = points.astype(np.float32), queries.astype(np.float32)
+    squares = np.square(in_float32[0]).sum(axis=1) - 2 * in_float32[1] @ in_float32[0].T
+    assert (squares.argmin(axis=1) != true.argmin(axis=1)).any()  # the test is no easy one
+
+
+def test_the_search_of_a_device_gives_the_same_audit(monkeypatch):
+    training, held_out, new = gaussian_sets(300, 8, seed=7)
+    generated = np.concatenate([training[:100] + 1e-5, new[100:]])
+    sets = [x + 1e4 for x in (training, generated, held_out)]
+    of_sklearn = audit(*sets)
+    calls, of_device = [], Base._search_device
+
+    def counted(base, *arguments):
+        calls.append(base)
+        return of_device(base, *arguments)
+
+    monkeypatch.setattr(Base, "_search_cpu", counted)
+    assert str(audit(*sets)) == str(of_sklearn) and of_sklearn.verdict == "copies" and calls
 
 
 def test_a_copy_of_a_duplicated_point_is_a_copy():

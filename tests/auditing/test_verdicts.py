@@ -142,6 +142,31 @@ def test_exchanged_and_different_held_out_sets_get_no_all_clear():
     assert result.verdict == "depends" and "are of one law" in result.reason
 
 
+def test_generated_and_held_out_points_that_were_exchanged_get_no_all_clear():
+    noisy = TRAINING + 1e-4 * np.random.default_rng(5).standard_normal(TRAINING.shape)
+    result = audit(TRAINING, HELD_OUT, with_copies(NEW, noisy, 250, 250))
+    assert result.verdict == "unclear" and "chance makes 33.3% at most" in result.reason
+    for seed in range(12):  # on a line, chance makes as many, with many to a training point too
+        points = np.random.default_rng(seed).standard_normal(2200)
+        result = audit(points[:100], points[100:200], points[200:], seed=seed)
+        assert 0.2 < result["copies"].null and "chance makes" not in str(result)
+
+
+@pytest.mark.parametrize(("n", "h"), [(200, 200), (300, 100)])
+def test_components_do_not_tell_training_from_held_out_points(n, h):
+    """Fitted to 200 points in 190 dimensions they fit these points more than new ones."""
+    near, densities = [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        sets = (rng.standard_normal((count, 190)) for count in (n, 300, h))
+        result = audit(*sets, features=5, seed=seed)
+        near.append((result["nearer"].value - 0.5) / result["nearer"].error)
+        densities.append(result["densities"].null)
+        assert result.verdict in ("none", "few"), str(result)
+    assert abs(np.mean(near)) < 4 / 12**0.5
+    assert abs(np.mean(densities) - 0.5) < 0.15
+
+
 def test_columns_are_constant_only_if_they_are_so_in_all_sets_together():
     def wider(x, value):
         return np.column_stack([x, np.full(len(x), value)])
