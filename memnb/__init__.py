@@ -20,6 +20,7 @@ package        holds                                                           c
 ``linear``     the linear diffusion model, which can be solved                 5
 ``unet``       images, diffusion, U-Nets, copies, the metric of densities      6
 ``auditing``   an audit: does a generator copy its training data?              7
+``exercises``  is a reader's answer to an exercise right?                      all
 ``figures``    one module a chapter; ``style``: palette, endpoint classes      all
 ``explorers``  one module a chapter: figures with sliders, and their ranges    all
 ``book``       executes, builds and checks the book                            none
@@ -76,6 +77,7 @@ _PACKAGES = (
         "checkout",
         "claims",
         "commands",
+        "exercises",
         "explorers",
         "figures",
         "linear",
