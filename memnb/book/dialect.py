@@ -10,7 +10,7 @@ written as any reader of notebooks shows it, and rewritten for Sphinx when the s
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,15 +67,22 @@ def sources(bibliography: Path) -> dict[str, Source]:
     KeyError
         If an entry has no address.
     """
-    found = {}
+    entries = {}
     for key, entry in parse_file(str(bibliography)).entries.items():
         names = [
             str(Text.from_latex(" ".join([*person.prelast_names, *person.last_names])))
             for person in entry.persons["author"]
         ]
         authors = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
-        found[_address(entry)] = Source(key, authors, entry.fields["year"])
-    return found
+        entries[_address(entry)] = Source(key, authors, entry.fields["year"])
+    return entries
+
+
+def _citation(link: Sequence[str], known: Mapping[str, Source]) -> tuple[Source | None, str | None]:
+    """The source that a link leads to and its role, each None if there is none."""
+    before, words, address, after = link
+    source = known.get(address)
+    return source, source and source.cited(" ".join(words.split()), bool(before and after))
 
 
 def for_sphinx(text: str, known: Mapping[str, Source]) -> str:
@@ -101,12 +108,10 @@ def for_sphinx(text: str, known: Mapping[str, Source]) -> str:
     """
 
     def role(match: re.Match[str]) -> str:
-        before, words, address, after = match.groups()
-        source = known.get(address)
-        cited = source and source.cited(" ".join(words.split()), bool(before and after))
+        _, cited = _citation(match.groups(), known)
         if not cited:
             return match.group()
-        return cited if cited.startswith("{cite:p}") else before + cited + after
+        return cited if cited.startswith("{cite:p}") else match[1] + cited + match[4]
 
     return _PROOF.sub(r"\1", _LINK.sub(role, text))
 
@@ -132,10 +137,10 @@ def faults(text: str, known: Mapping[str, Source]) -> Iterator[str]:
         yield f"a link without text, which JupyterLab shows as {address}"
     if any(not numberless for _, numberless in _PROOF.findall(text)):
         yield "a proof that JupyterLab numbers: begin it with :nonumber:"
-    for before, words, address, after in _LINK.findall(text):
-        source = known.get(address)
-        if source and not source.cited(" ".join(words.split()), bool(before and after)):
+    for link in _LINK.findall(text):
+        source, cited = _citation(link, known)
+        if source and not cited:
             yield (
-                f"[{words}]({address}) is no citation: write [{source.authors} ({source.year})] "
+                f"[{link[1]}]({link[2]}) is no citation: write [{source.authors} ({source.year})] "
                 f"or, with parentheses around the link, [{source.authors} {source.year}, place]"
             )

@@ -48,6 +48,10 @@ from memnb.validation import check_integer, check_points, check_real
 
 __all__ = ["Generated", "LinearModel"]
 
+# Relative size below which a singular value of the inputs is rounding: that of the means is up to
+# 1e-16 |x| / |x - mean|, and true ones are above 1e-8 but for one training set in millions.
+RANK = 1e-11
+
 
 @dataclass(frozen=True)
 class Generated:
@@ -208,7 +212,9 @@ class LinearModel:
         # Both scaled to order one, so that a long T neither underflows nor spoils the rank test.
         spread = math.hypot(self.shrink * self.sigma, math.sqrt(self.noise_variance))
         # Complete orthogonal decomposition: least norm for n <= d, and no squared condition number
-        theta = torch.linalg.lstsq(centered_x / spread, centered_y, driver="gelsy").solution.mT
+        theta = torch.linalg.lstsq(
+            centered_x / spread, centered_y, rcond=RANK, driver="gelsy"
+        ).solution.mT
         variance = centered_y.square().sum(dim=(-2, -1)) / (n * d)
         variance_x = (self.shrink**2 * variance + self.noise_variance) / spread**2
         left, singular, right = torch.linalg.svd(theta)

@@ -158,11 +158,11 @@ class _Sensitivity(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple:
-        raise NotImplementedError("exact flows can be differentiated once, not twice")
+        raise RuntimeError("exact flows can be differentiated once, not twice")
 
     @staticmethod
     def jvp(ctx: Any, *tangents: torch.Tensor) -> tuple:
-        raise NotImplementedError("exact flows can be differentiated once, not twice")
+        raise RuntimeError("exact flows can be differentiated once, not twice")
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple, y: torch.Tensor, flow: CoupledFlow) -> tuple:

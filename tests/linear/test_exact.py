@@ -7,6 +7,7 @@ import random
 import mpmath
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -186,6 +187,21 @@ def test_what_is_generated_has_the_right_mean_and_covariance_and_not_the_transpo
     np.testing.assert_allclose(generated.covariance[0], covariance, atol=6e-3 * scale)
     wrong = generated.transposed().covariance[0].numpy()
     assert np.abs(wrong - covariance).max() > 0.1 * scale
+
+
+@pytest.mark.parametrize(("d", "n"), [(2, 2), (3, 2), (5, 2), (5, 4), (16, 16)])
+def test_rounding_of_the_means_adds_no_direction(d, n):
+    """Few points, fitted without means: by contrasts, which are at right angles to them."""
+    generator = np.random.default_rng((d, n))
+    y, z = (torch.from_numpy(generator.standard_normal((400, n, d))) for _ in range(2))
+    model = linear.LinearModel(d)
+    x = model.noised(y, z)
+    fit = model.fit(y, x)
+    contrasts = torch.from_numpy(scipy.linalg.helmert(n))
+    slope = torch.linalg.pinv(contrasts @ x) @ contrasts @ y
+    spread = model.shrink**2 * (contrasts @ y).square().sum(dim=(1, 2)) / (n * d)
+    values = (spread + model.noise_variance)[:, None] * torch.linalg.svdvals(slope) ** 2
+    torch.testing.assert_close(fit.values[:, : n - 1], values[:, : n - 1], rtol=1e-9, atol=0)
 
 
 def test_expected_delta_is_the_mean_over_original_sets():
