@@ -113,7 +113,7 @@ class Audit:
     def _repr_html_(self) -> str:
         from .page import body
 
-        return f'<div class="memnb-audit">{body(self)}</div>'
+        return f'<div class="memnb-audit">{body(self, level=3)}</div>'
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the points themselves, ready for JSON; nan becomes None."""

@@ -18,18 +18,27 @@ __all__ = ["body", "page"]
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse;margin:1rem 0}th,td{padding:.3rem .7rem;text-align:left}
-tr{border-bottom:1px solid #ccc}.verdict{font-size:1.3rem;font-weight:600}
+td.words{min-width:12rem}
+tr{border-bottom:1px solid #ccc;vertical-align:top}.verdict{font-size:1.3rem;font-weight:600}
 figure{display:inline-block;margin:.3rem;text-align:center}figcaption{font-size:.75rem}
 img{image-rendering:pixelated;width:64px;height:64px;object-fit:contain;background:#eee}
 .scroll{overflow-x:auto}
 """
 
 
+WORDS = 40  # characters, from which a cell is prose and its column gets some width
+
+
+def _cell(text: str) -> str:
+    """A cell, in which a number and its error stay on one line."""
+    kind = ' class="words"' if len(text) > WORDS else ""
+    unbroken = html.escape(text).replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
+    return f"<td{kind}>{unbroken}</td>"
+
+
 def _table(head: tuple[str, ...], rows: list[list[str]]) -> str:
     first = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in head)
-    rest = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
+    rest = "".join("<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in rows)
     table = f"<table><thead><tr>{first}</tr></thead>{rest}</table>"
     return f'<div class="scroll" tabindex="0">{table}</div>'
 
@@ -85,11 +94,13 @@ def curve_svg(result: "Audit") -> str:
     for share in (0, 0.25, 0.5, 0.75, 1):
         x, y = left + width * share, top + height * (1 - share)
         parts.append(
-            f'<line x1="{left}" x2="{left + width}" y1="{y}" y2="{y}" stroke="#ddd"/>'
+            f'<line x1="{left}" x2="{left + width}" y1="{y}" y2="{y}" stroke="currentColor" '
+            f'stroke-opacity=".2"/>'
             f'<text x="{left - 6}" y="{y + 4}" text-anchor="end">{share:g}</text>'
             f'<text x="{x}" y="{top + height + 18}" text-anchor="middle">{share:g}</text>'
         )
-    for name, color, dash in (("generated", "#D55E00", ""), ("held_out", "#0072B2", "6 3")):
+    lines = (("generated", "#D55E00", ""), ("held_out", "#0072B2", "6 3"))
+    for row, (name, color, dash) in enumerate(lines):
         points = " ".join(
             f"{left + width * x:.1f},{top + height * (1 - y):.1f}"
             for x, y in zip(curve["threshold"], curve[name], strict=True)
@@ -98,11 +109,15 @@ def curve_svg(result: "Audit") -> str:
             f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2" '
             f'stroke-dasharray="{dash}"/>'
         )
+        x, y = left + 12, top + 18 * (row + 1)
+        parts.append(
+            f'<line x1="{x}" x2="{x + 24}" y1="{y - 4}" y2="{y - 4}" stroke="{color}" '
+            f'stroke-width="2" stroke-dasharray="{dash}"/>'
+            f'<text x="{x + 30}" y="{y}">{name.replace("_", " ")}</text>'
+        )
     at = top + height + 36
     parts.append(
         f'<text x="{left + width / 2}" y="{at}" text-anchor="middle">threshold on d1/d2</text>'
-        f'<text x="{left + 12}" y="{top + 18}" fill="#D55E00">generated (solid)</text>'
-        f'<text x="{left + 12}" y="{top + 36}" fill="#0072B2">held out (dashed)</text>'
     )
     return (
         f'<svg role="img" aria-label="Share of points with d1/d2 below a threshold, generated and '
@@ -111,12 +126,14 @@ def curve_svg(result: "Audit") -> str:
     )
 
 
-def body(result: "Audit") -> str:
+def body(result: "Audit", level: int = 2) -> str:
     """The audit as HTML without a page around it, for notebooks too.
 
     Parameters
     ----------
     result : Audit
+    level : int
+        Of its headings.
 
     Returns
     -------
@@ -130,11 +147,16 @@ def body(result: "Audit") -> str:
         _table(head, result.rows()),
         *(f"<p>Note: {html.escape(note)}</p>" for note in result.notes),
     ]
-    parts += ["<h2>Share of points against the threshold</h2>", curve_svg(result)]
+
+    def titled(title: str, content: str) -> list[str]:
+        return [f"<h{level}>{title}</h{level}>", content]
+
+    parts += titled("Share of points against the threshold", curve_svg(result))
     if result.pairs:
-        parts += ["<h2>The most suspicious pairs</h2>", _pairs(result)]
+        parts += titled("The most suspicious pairs", _pairs(result))
     rows = [[m.title, m.sees, m.blind, m.note] for m in result.measures]
-    parts += ["<h2>What each measure can see</h2>", _table(("", "sees", "blind to", ""), rows)]
+    head = ("measure", "sees", "blind to", "here")
+    parts += titled("What each measure can see", _table(head, rows))
     return "\n".join(parts)
 
 

@@ -226,3 +226,13 @@ def test_pictures_have_all_channels(shape, size, mode):
 def test_a_notebook_shows_the_curve_and_what_each_measure_is_blind_to():
     shown = audit(TRAINING, NEW, HELD_OUT)._repr_html_()
     assert shown.count("<polyline") == 2 and "blind to" in shown and "binomial" in shown
+
+
+def test_headings_stand_below_those_of_the_chapter_and_numbers_keep_their_errors(tmp_path):
+    result = audit(TRAINING, NEW, HELD_OUT)
+    result.save(tmp_path / "report.html")
+    levels = [re.findall(r"<h(\d)>", text) for text in
+              (result._repr_html_(), (tmp_path / "report.html").read_text())]  # fmt: skip
+    assert set(levels[0]) == {"3"} and sorted(set(levels[1])) == ["1", "2"]
+    assert "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}" in result._repr_html_()
+    assert " ± " not in result._repr_html_()
