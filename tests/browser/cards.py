@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SITE, CARDS = ROOT / "_build" / "site", ROOT / "assets" / "cards"
 SIZE, EDGE, HEAD = (1200, 630), 40, 130
 BOOK = "When diffusion models memorize"
-FIGURES = {"01-score-flow": 1, "05-linear-model": 0}  # which figure, where it is not the first
+FIRST = {"01-score-flow": ".memnb-live canvas"}  # where it is not the first plot of the chapter
 
 
 def card(title: str, below: str, picture: bytes) -> Image.Image:
@@ -48,7 +48,7 @@ def main() -> None:
         for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
             view = browser.new_page(viewport={"width": 1600, "height": 900}, device_scale_factor=2)
             view.goto(f"{address}/notebooks/{path.stem}.html")
-            plot = view.locator(".memnb-plot").nth(FIGURES.get(path.stem, 0))
+            plot = view.locator(FIRST.get(path.stem, ".memnb-plot")).first
             plot.scroll_into_view_if_needed()
             view.wait_for_timeout(3000)
             title = view.title().partition(" — ")[0]
