@@ -10,6 +10,16 @@ with :math:`a^2 = c` and :math:`t = (1 - c) \gamma / x`, x from that law:
 .. math:: \delta = \mathbb{E}\, \frac{1}{-z (1 + \tilde\delta) + a^2 / (1 + \delta t)}, \qquad
    \tilde\delta = \mathbb{E}\, \frac{t}{-z (1 + \delta t) + a^2 / (1 + \tilde\delta)} .
 
+**The density is algebraic.** As t is a constant over x, both expectations are Stieltjes transforms
+of the law of Marchenko and Pastur, which solves a quadratic. With
+:math:`q = 1 / (1 + \tilde\delta)` and both eliminated, :math:`\delta = q / (c q^2 - z)` and
+
+.. math:: (1 - \gamma) c^2 q^4 + c \big((2 \gamma - 1) z + \gamma - c\big) q^3
+   - \gamma z (1 + c + z) q^2 + z \big((1 + \gamma) z + c\big) q - z^2 = 0 .
+
+On the spectrum it has one pair of complex roots, and the density is
+:math:`\operatorname{Im} \delta / \pi` for one of them; elsewhere all four are real.
+
 Log-determinants follow in closed form, for :math:`s > 0` and
 :math:`\delta, \tilde\delta` at :math:`z = -s`:
 
@@ -41,7 +51,16 @@ from scipy.optimize import brentq
 
 from memnb.validation import check_integer, check_real
 
-__all__ = ["limit_rates", "log_determinant", "marchenko_pastur", "spectral_density", "stieltjes"]
+__all__ = [
+    "limit_rates",
+    "log_determinant",
+    "marchenko_pastur",
+    "spectral_curve",
+    "spectral_density",
+    "stieltjes",
+]
+
+REAL = 1e-7  # a root with a smaller imaginary part, relative to its size, is real
 
 
 def marchenko_pastur(gamma: float, n_nodes: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -193,9 +212,11 @@ def limit_rates(gamma: float, c: float) -> dict[str, float]:
     }
 
 
-def spectral_density(values: np.ndarray, gamma: float, c: float, width: float = 1e-4) -> np.ndarray:
+def spectral_density(values: np.ndarray, gamma: float, c: float) -> np.ndarray:
     r"""Limiting density of the eigenvalues of :math:`\rho_G`'s covariance, in units of
     :math:`\sigma^2`.
+
+    From the complex root of the quartic; no iteration, and nothing is smoothed.
 
     Parameters
     ----------
@@ -203,12 +224,71 @@ def spectral_density(values: np.ndarray, gamma: float, c: float, width: float = 
         Positive eigenvalues.
     gamma, c : float
         See :func:`stieltjes`.
-    width : float
-        Distance from the real axis at which the Stieltjes transform is evaluated.
 
     Returns
     -------
-    array
+    array, the shape of values
+
+    Raises
+    ------
+    TypeError, ValueError
+        If gamma or c is out of its range, or a value is not positive and finite.
     """
-    z = np.asarray(values, dtype=float) + 1j * width
-    return stieltjes(z, gamma, c, n_nodes=200, tolerance=1e-9)[0].imag / np.pi
+    gamma = check_real("gamma", gamma, 0, 1, open_low=True, open_high=True)
+    c = check_real("c", c, 0, 1, open_low=True)
+    x = np.asarray(values, dtype=float)
+    if not (np.isfinite(x) & (x > 0)).all():
+        raise ValueError(f"values must be positive and finite, got {values!r}")
+    lead = (1 - gamma) * c**2
+    companion = np.zeros((*x.shape, 4, 4))
+    companion[..., 1:, :3] = np.eye(3)
+    companion[..., 0, 3] = x**2 / lead
+    companion[..., 1, 3] = -x * ((1 + gamma) * x + c) / lead
+    companion[..., 2, 3] = gamma * x * (1 + c + x) / lead
+    companion[..., 3, 3] = -c * ((2 * gamma - 1) * x + gamma - c) / lead
+    q = np.linalg.eigvals(companion).astype(complex)
+    density = (q / (c * q**2 - x[..., None])).imag / np.pi
+    density[np.abs(q.imag) < REAL * np.abs(q)] = 0
+    return density.max(axis=-1).clip(min=0)
+
+
+def spectral_curve(gamma: float, c: float, n_points: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    r"""The limiting spectrum as a curve: what the sorted eigenvalues tend to.
+
+    Parameters
+    ----------
+    gamma, c : float
+        See :func:`stieltjes`.
+    n_points : int
+        Intervals, of even width in the angle of :math:`\log\lambda = m + h \cos\theta`, which
+        makes them dense at the edges of the spectrum.
+
+    Returns
+    -------
+    tuple of array, shape (n_points + 1,)
+        Eigenvalues, the largest first, and the share of the spectrum that is larger. What is below
+        1e-8 is left out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range.
+    """
+    n_points = check_integer("n_points", n_points, 2)
+
+    def edge(within, beyond):
+        if spectral_density(np.exp(beyond), gamma, c) > 0:
+            return beyond
+        for _ in range(30):
+            middle = (within + beyond) / 2
+            inside = spectral_density(np.exp(middle), gamma, c) > 0
+            within, beyond = (middle, beyond) if inside else (within, middle)
+        return within
+
+    # The limit for many points, c, is always inside.
+    low, high = (edge(math.log(c), math.log(end)) for end in (1e-8, 1e8))
+    angle = np.linspace(0, math.pi, n_points + 1)
+    values = np.exp((low + high) / 2 + (high - low) / 2 * np.cos(angle))
+    mass = spectral_density(values, gamma, c) * values * (high - low) / 2 * np.sin(angle)
+    steps = (mass[1:] + mass[:-1]) / 2 * math.pi / n_points
+    return values, np.concatenate([[0.0], steps.cumsum()])

@@ -281,9 +281,52 @@ def test_the_limit_against_large_matrices(n, d):
         edges = torch.linspace(0.05, 2.0, 14, dtype=torch.float64)
         counts = torch.histogram(fit.values.flatten(), edges)[0] / fit.values.numel()
         fine = np.linspace(0.05, 2.0, 391)
-        density = limit.spectral_density(fine, gamma, c, 1e-3)
+        density = limit.spectral_density(fine, gamma, c)
         mass = [np.trapezoid(density[k : k + 31], fine[k : k + 31]) for k in range(0, 390, 30)]
         np.testing.assert_allclose(counts, mass, atol=0.012)
+
+
+RATIOS = [(0.1, 0.5), (0.3, 0.1), (0.6, 0.9), (0.8, 0.5), (0.5, 0.5), (0.02, 3e-4)]
+
+
+@pytest.mark.parametrize(("gamma", "c"), RATIOS)
+def test_the_root_of_the_quartic_solves_the_two_equations(gamma, c):
+    """On the real axis itself, down to eigenvalues of 1e-8."""
+    x = limit.spectral_curve(gamma, c)[0][5:-5:10]
+    nodes, weights = limit.marchenko_pastur(gamma, 4000)
+    t = (1 - c) * gamma / nodes
+    for z, density in zip(x, limit.spectral_density(x, gamma, c), strict=True):
+        quartic = [(1 - gamma) * c**2, c * ((2 * gamma - 1) * z + gamma - c),
+                   -gamma * z * (1 + c + z), z * ((1 + gamma) * z + c), -z * z]  # fmt: skip
+        q = np.roots(quartic).astype(complex)
+        q = q[(q / (c * q**2 - z)).imag.argmax()]
+        delta, other = q / (c * q**2 - z), 1 / q - 1
+        first = (weights / (-z * (1 + other) + c / (1 + delta * t))).sum()
+        second = (weights * t / (-z * (1 + delta * t) + c / (1 + other))).sum()
+        np.testing.assert_allclose([first, second], [delta, other], rtol=1e-11)
+        assert delta.imag / np.pi == pytest.approx(density, rel=1e-9)
+
+
+@pytest.mark.parametrize(("gamma", "c"), RATIOS[:-1])  # of the last, 4e-4 is below 1e-8
+def test_the_quartic_is_the_limit_of_the_two_equations(gamma, c):
+    """Near the real axis their solution, which is iterated, has the density of the quartic."""
+    values, shares = limit.spectral_curve(gamma, c)
+    x = values[20:-20:20]
+    x = x[x > 1e-2]  # close to zero the iteration needs more than 100,000 steps
+
+    def near(width):
+        return limit.stieltjes(x * (1 + 1j * width), gamma, c, n_nodes=2000)[0].imag / np.pi
+
+    # At a width w the density differs by a w + b w^2 + ...; two widths cancel the first term.
+    found = 2 * near(0.5e-4) - near(1e-4)
+    np.testing.assert_allclose(limit.spectral_density(x, gamma, c), found, rtol=1e-5)
+    # All of the spectrum is there, with the mean of the covariance.
+    assert shares[-1] == pytest.approx(1, abs=1e-4)
+    mean = np.sum((values[1:] + values[:-1]) / 2 * np.diff(shares))
+    assert mean == pytest.approx(c + (1 - c) * gamma / (1 - gamma), rel=2e-3)
+    logs = np.sum(np.log1p((values[1:] + values[:-1]) / 2) * np.diff(shares))
+    assert logs == pytest.approx(limit.log_determinant(1.0, gamma, c), abs=1e-3)
+    assert (limit.spectral_density(np.array([values[0] * 1.001, 1e9]), gamma, c) == 0).all()
 
 
 def test_log_determinant_at_zero_is_the_limit_of_small_s():
@@ -346,5 +389,7 @@ def test_errors_name_the_argument():
         linear.sweep([linear.Setting(3, 3, 4)], 1, seed=-1)
     with pytest.raises(ValueError, match=r"gamma must be in \(0, 1\)"):
         linear.limit_rates(1.0, 0.5)
+    with pytest.raises(ValueError, match="values must be positive and finite"):
+        limit.spectral_density(np.array([0.0]), 0.5, 0.5)
     with pytest.raises(RuntimeError, match="no convergence in 3 iterations"):
         limit.stieltjes(np.array(-1.0), 0.5, 0.5, max_iterations=3)
