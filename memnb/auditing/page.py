@@ -18,7 +18,7 @@ __all__ = ["body", "page"]
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse;margin:1rem 0}th,td{padding:.3rem .7rem;text-align:left}
-td.words{min-width:12rem}
+td.words{min-width:10rem}
 tr{border-bottom:1px solid #ccc;vertical-align:top}.verdict{font-size:1.3rem;font-weight:600}
 figure{display:inline-block;margin:.3rem;text-align:center}figcaption{font-size:.75rem}
 img{image-rendering:pixelated;width:64px;height:64px;object-fit:contain;background:#eee}
