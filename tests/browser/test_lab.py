@@ -20,6 +20,7 @@ from memnb.book.dialect import sources
 
 TOASTS = ".Toastify__toast, .jp-Dialog"  # questions before the start
 PLOT = ".js-plotly-plot"
+PROMPTS = "[...document.querySelectorAll('.jp-InputPrompt')].map((e) => e.textContent)"
 STATE = "(p) => JSON.stringify(p._fullData.map((t) => [t.name, t.x && Array.from(t.x)]))"
 
 
@@ -70,21 +71,18 @@ def test_a_slider_in_lab_moves_the_plot(browser, lab):
     page = context.new_page()
     page.goto(f"{lab}/lab/tree/notebooks/01-score-flow.ipynb?reset")
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-    page.wait_for_timeout(2000)
+    # A click before the kernel has answered is lost: the status bar knows, the toolbar does not
+    page.get_by_text(re.compile(r"\| Idle$")).wait_for(timeout=120_000)
     assert page.locator(TOASTS).count() == 0, "a question before the start"
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text(re.compile("^Run All Cells$")).first.click()
-    page.wait_for_selector(".jp-OutputArea .noUi-handle", timeout=120_000, state="attached")
+    page.wait_for_selector(".jp-OutputArea .noUi-handle", timeout=300_000, state="attached")
     explorer = page.locator(".jp-OutputArea-output:has(.noUi-handle)").first
     explorer.scroll_into_view_if_needed()
     plot = explorer.locator(PLOT).first
     plot.wait_for(timeout=60_000)
     # Run All is over when no cell is marked as busy.
-    page.wait_for_function(
-        "![...document.querySelectorAll('.jp-InputPrompt')].some("
-        "(e) => e.textContent.includes('*'))",
-        timeout=180_000,
-    )
+    page.wait_for_function(f"!{PROMPTS}.some((p) => p.includes('*'))", timeout=300_000)
     errors = page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']")
     assert errors.count() == 0, errors.first.inner_text()
     claim = page.locator(".jp-OutputArea .memnb-claim").first
