@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from memnb.results import replacing
 from memnb.streams import stream
 
-from .networks import NetworkBatch, add_gradients
+from .networks import NetworkBatch, add_gradients, living_units
 from .samples import NoisySamples, closed_form_cost
 
 if TYPE_CHECKING:
@@ -56,9 +56,15 @@ def read_checkpoint(path: str | PathLike[str], device: torch.device | str = "cpu
         raise ValueError(
             f"checkpoint {path} cannot be read ({type(error).__name__}): it is no state of a fit"
         ) from error
-    if not isinstance(state, dict) or set(state) != STATE or not isinstance(state["settings"], str):
+    whole = isinstance(state, dict) and STATE <= set(state)
+    if not whole or not isinstance(state["settings"], str):
         raise ValueError(f"checkpoint {path} does not hold the state of a fit")
     return state
+
+
+def digest(values: torch.Tensor) -> str:
+    """By which other values are noticed."""
+    return hashlib.sha256(values.cpu().numpy().tobytes()).hexdigest()
 
 
 class Trainer:
@@ -76,18 +82,8 @@ class Trainer:
         self.closed_form = closed_form_cost(samples)
         self.n_ramps = samples.training_set.n_ramps
         n_nets, device = len(samples.inputs), samples.inputs.device
-        self.nets = NetworkBatch.random(
-            n_nets,
-            training.width,
-            samples.training_set.dim,
-            training.seed,
-            samples.inputs.dtype,
-            device,
-        )
-        for tensor in self.nets.parameters():
-            tensor.grad = torch.zeros_like(tensor)
-        rate = training.learning_rate
-        self.adam = torch.optim.Adam(self.nets.parameters(), lr=rate, betas=(0.9, 0.99), fused=True)
+        dim, dtype = samples.training_set.dim, samples.inputs.dtype
+        self._take(NetworkBatch.random(n_nets, training.width, dim, training.seed, dtype, device))
         self.residuals = torch.empty(n_nets, *self.targets.shape).to(self.inputs)
         self.mu = self.method.penalties(samples)
         self.multipliers = torch.zeros_like(self.residuals) if self.method.has_multipliers else None
@@ -96,6 +92,13 @@ class Trainer:
             self.generator = stream(training.seed, "dropout", training.width, device=device)
         self.history: list[torch.Tensor] = []
         self.seconds = 0.0
+
+    def _take(self, nets: NetworkBatch) -> None:
+        """Go on with these networks, with an optimizer that has not seen a gradient yet."""
+        self.nets, rate = nets, self.training.learning_rate
+        for tensor in nets.parameters():
+            tensor.grad = torch.zeros_like(tensor)
+        self.adam = torch.optim.Adam(nets.parameters(), lr=rate, betas=(0.9, 0.99), fused=True)
 
     @property
     def interpolates(self) -> torch.Tensor:
@@ -122,8 +125,38 @@ class Trainer:
             self.generator,
         )
 
-    def round(self) -> None:
+    def move(self, samples: NoisySamples) -> None:
+        """Go on with these samples; weights, moments of Adam and multipliers stay.
+
+        Where the new samples are not to be interpolated the multipliers are zero.
+        """
+        self.inputs, self.closed_form = samples.inputs, closed_form_cost(samples)
+        self.mu = self.method.penalties(samples)
+        if self.multipliers is not None:
+            self.multipliers *= self.interpolates.to(self.mu)[:, None, None]
+        self.history = []
+
+    def drop_dead(self) -> None:
+        """Go on without the units that are dead in all networks; they have no gradient."""
+        alive = living_units(self.nets)
+        if alive.all():
+            return
+        W, A, V = self.nets.parameters()
+        state = self.adam.state_dict()
+        for moment in ("exp_avg", "exp_avg_sq"):
+            for number, axis in ((0, 1), (1, 2)):  # W and A; V has no units
+                values = state["state"][number][moment]
+                state["state"][number][moment] = values.index_select(axis, alive.nonzero()[:, 0])
+        self._take(NetworkBatch(W[:, alive], A[..., alive], V))
+        self.adam.load_state_dict(state)
+
+    def round(self, rate: float | None = None) -> None:
         """One round of steps, then the multipliers and one line of history.
+
+        Parameters
+        ----------
+        rate : float, optional
+            Learning rate of all its steps, instead of the cosine.
 
         Raises
         ------
@@ -135,7 +168,8 @@ class Trainer:
         for step in range(steps):
             done = min(1, (len(self.history) * steps + step) / total)
             fall = LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * done)) / 2
-            self.adam.param_groups[0]["lr"] = self.training.learning_rate * fall
+            cosine = self.training.learning_rate * fall
+            self.adam.param_groups[0]["lr"] = cosine if rate is None else rate
             self._gradients(self.method.dropped)
             self._check_finite(f"step {step + 1}")
             self.adam.step()
@@ -231,7 +265,7 @@ class Trainer:
         )
 
     @cached_property
-    def _settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """What a checkpoint must agree with: all that the path of the weights depends on."""
         t = self.training
         return {
@@ -241,12 +275,13 @@ class Trainer:
             "rounds": t.rounds,
             "steps": t.steps,
             "seed": t.seed,
-            "samples": hashlib.sha256(self.inputs.cpu().numpy().tobytes()).hexdigest(),
+            "samples": digest(self.inputs),
         }
 
-    def _state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
+        """All that the fit goes on from."""
         return {
-            "settings": json.dumps(self._settings, sort_keys=True),
+            "settings": json.dumps(self.settings, sort_keys=True),
             "weights": [x.detach() for x in self.nets.parameters()],
             "adam": self.adam.state_dict(),
             "multipliers": self.multipliers,
@@ -258,7 +293,7 @@ class Trainer:
     def save(self, path: str | PathLike[str]) -> None:
         """Write the state, whole or not at all."""
         with replacing(path) as fresh:
-            torch.save(self._state(), fresh)
+            torch.save(self.state(), fresh)
 
     def load(self, path: str | PathLike[str]) -> None:
         """Go back to a state.
@@ -273,14 +308,17 @@ class Trainer:
             theirs = dict(json.loads(state["settings"]))
         except (TypeError, ValueError) as error:
             raise ValueError(f"checkpoint {path} does not hold the state of a fit") from error
-        ours = self._settings
-        differs = [k for k in ours if theirs.get(k) != ours[k]]
+        ours = self.settings
+        differs = [k for k in ours | theirs if theirs.get(k) != ours.get(k)]
         if differs:
             raise ValueError(
                 f"checkpoint {Path(path).name} belongs to a fit with another {', '.join(differs)}"
             )
-        for tensor, saved in zip(self.nets.parameters(), state["weights"], strict=True):
-            tensor.copy_(saved)
+        self.restore(state)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a state that :meth:`state` returned."""
+        self._take(NetworkBatch(*state["weights"]))
         self.adam.load_state_dict(state["adam"])
         self.multipliers = state["multipliers"]
         if self.generator is not None:

@@ -30,7 +30,7 @@ from memnb.minnorm.networks import ReLUNetwork
 from memnb.streams import stream
 from memnb.validation import check_integer, check_points
 
-__all__ = ["NetworkBatch", "add_gradients", "rounded", "weights"]
+__all__ = ["NetworkBatch", "add_gradients", "living_units", "rounded", "weights"]
 
 CACHE_BLOCK = 2**19  # hidden values in one block on the CPU: 2 MB in float32
 DEVICE_BLOCK = 2**28
@@ -150,18 +150,27 @@ def rounded(networks: NetworkBatch) -> NetworkBatch:
     return NetworkBatch(*(x.half().float() for x in networks.parameters()))
 
 
+def living_units(networks: NetworkBatch) -> torch.Tensor:
+    r"""Which units are alive in any network of a batch, bool (K,).
+
+    A unit is dead if :math:`\lVert a_k \rVert \lVert w_k \rVert`, the bias counted, is less than
+    1e-6 of the largest such product in its network.
+    """
+    size = networks.A.float().norm(dim=1) * networks.W.float().norm(dim=2)
+    return (size > 1e-6 * size.amax(dim=1, keepdim=True)).any(dim=0)
+
+
 def weights(networks: NetworkBatch, every: int = 1) -> dict[str, torch.Tensor]:
     """Weights of every k-th network, without the units that are dead in all of them.
 
     Returns
     -------
     dict of Tensor, float16
-        ``"W"``, ``"A"`` and ``"V"`` as in :class:`NetworkBatch`, on the CPU; a unit is dead if
-        the norms of its weights multiply to less than 1e-6 of the largest such product.
+        ``"W"``, ``"A"`` and ``"V"`` as in :class:`NetworkBatch`, on the CPU; see
+        :func:`living_units`.
     """
-    W, A, V = (x[::every].cpu().half() for x in networks.parameters())
-    size = A.float().norm(dim=1) * W.float().norm(dim=2)
-    alive = (size > 1e-6 * size.amax(dim=1, keepdim=True)).any(dim=0)
+    chosen = NetworkBatch(*(x[::every].cpu().half() for x in networks.parameters()))
+    alive, (W, A, V) = living_units(chosen), chosen.parameters()
     return {"W": W[:, alive], "A": A[..., alive], "V": V}
 
 

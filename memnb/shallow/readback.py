@@ -14,7 +14,7 @@ from memnb.minnorm.data import TrainingSet, orthogonal_set
 
 from .flows import exact_endpoints
 from .networks import NetworkBatch
-from .runs import CHAPTER, Flows, Run
+from .runs import CHAPTER, Continued, Flows, Run
 
 __all__ = [
     "Arrays",
@@ -49,14 +49,17 @@ def load_run(name: str) -> tuple[Arrays, dict[str, Any]]:
 def load_flows(d: int, method: str, S: int = 30) -> tuple[Arrays, dict[str, Any]]:
     """Arrays and provenance of a run of flows in d dimensions with S noise levels.
 
-    Ten levels are every third of the 30, so that both are one run.
+    Ten levels are every third of the 30, so that both are one run. The method is a key of
+    :data:`memnb.shallow.methods.METHODS` or ``"continuation"``.
     """
     return load_run(f"flows-d{d}{'-s150' if S == 150 else ''}-{method}")
 
 
-def run_of(record: dict[str, Any], kind: type[Run] = Flows) -> Run:
-    """The run of one kind that a provenance describes."""
+def run_of(record: dict[str, Any], kind: type[Run] | None = None) -> Run:
+    """The run that a provenance describes, of a kind or else of flows, continued or not."""
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in record["parameters"].items()}
+    if kind is None:
+        kind = Continued if "level_rounds" in values else Flows
     return kind(**values)
 
 

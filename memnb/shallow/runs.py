@@ -22,6 +22,7 @@ from memnb.minnorm.data import gaussian_starts, orthogonal_set
 from memnb.minnorm.stability import subsets, sum_drift
 from memnb.validation import check_choice
 
+from .continuation import Continuation, ContinuedFit, fit_continued
 from .flows import LOW, endpoints, noise_levels
 from .methods import METHODS, AugmentedLagrangian, Method, WeightDecay
 from .networks import NetworkBatch, rounded, weights
@@ -29,7 +30,7 @@ from .samples import NoisySamples, draw_samples
 from .studies import Decay, Sweep
 from .train import FitResult, Training, fit
 
-__all__ = ["CHAPTER", "RUNS", "Decay", "Flows", "Stability", "Sweep", "flow_run"]
+__all__ = ["CHAPTER", "RUNS", "Continued", "Decay", "Flows", "Stability", "Sweep", "flow_run"]
 
 CHAPTER = "04-trained-denoisers"
 FAR = 1e4  # a flow that leaves for good is kept up to here
@@ -204,20 +205,26 @@ class Flows:
             seed=self.seed,
         )
 
+    def trained(
+        self, samples: NoisySamples, N: int, path: Path, progress: bool
+    ) -> tuple[FitResult | ContinuedFit, dict[str, torch.Tensor]]:
+        """The networks of all levels for N points, and what else is kept of their training."""
+        return fit(samples, self.training(N), checkpoint=path, progress=progress), {}
+
     def one(
         self, N: int, workdir: Path, device: str = "cpu", progress: bool = True
     ) -> dict[str, torch.Tensor]:
         """Train for one N, move the starts, and return its arrays."""
         samples = self.samples(N, device)
         path = workdir / f"flows-{self.method}-{self.d}-{self.n_levels}-{N}.pt"
-        done = fit(samples, self.training(N), checkpoint=path, progress=progress)
+        done, told = self.trained(samples, N, path, progress)
         nets, arrays = rounded(done.networks), {}
         for every in self.thin:
             for flow, end in endpoints(nets, self.levels(), self, every).items():
                 # half precision ends at 65504; what has left so far is outside anyway
                 arrays[f"{flow}_{N}_every{every}"] = end.clamp(-FAR, FAR).half()
         stored = _quality(nets, samples, done) | {"interpolates": done.interpolates}
-        stored |= weights(nets, self.keep_every)
+        stored |= weights(nets, self.keep_every) | told
         return arrays | {f"{name}_{N}": values for name, values in stored.items()}
 
     def run(
@@ -231,10 +238,54 @@ class Flows:
         return arrays
 
 
+@dataclass(frozen=True)
+class Continued(Flows):
+    """Flows with networks that are trained by continuation in sigma.
+
+    Parameters
+    ----------
+    residual_tol
+        See :class:`memnb.shallow.train.Training`.
+    level_rounds, level_rate, refresh_every, refresh_rounds
+        See :class:`memnb.shallow.continuation.Continuation`; the others as for :class:`Flows`.
+    """
+
+    residual_tol: float = 8e-4  # which leaves room for the rounding to half precision
+    level_rounds: int = 2
+    level_rate: float = 2e-3
+    refresh_every: int = 10
+    refresh_rounds: int = 8
+
+    def samples(self, N: int, device: str = "cpu") -> NoisySamples:
+        """Training data of the networks for N points, with the same noise at all levels."""
+        return draw_samples(
+            orthogonal_set(N, self.d),
+            self.levels(),
+            self.n_noisy,
+            self.seed,
+            device=device,
+            shared=True,
+        )
+
+    def trained(
+        self, samples: NoisySamples, N: int, path: Path, progress: bool
+    ) -> tuple[ContinuedFit, dict[str, torch.Tensor]]:
+        """The networks of all levels for N points, their rounds, units, and drifts if any."""
+        how = Continuation(
+            rounds=self.level_rounds,
+            learning_rate=self.level_rate,
+            refresh_every=self.refresh_every,
+            refresh_rounds=self.refresh_rounds,
+        )
+        done = fit_continued(samples, self.training(N), how, checkpoint=path, progress=progress)
+        refreshed = done.drift.isfinite()
+        return done, {"rounds": done.rounds, "units": done.units, "drift": done.drift[refreshed]}
+
+
 FLOWS: dict[str, tuple[str, dict[str, Any]]] = {
-    # The size of the paper: S = 150 levels, of which 75 are below sigma = 0.1. Days on a CPU.
-    "paper": ("flows-d30", {"d": 30, "counts": (6, 11, 16, 21, 26, 31), "n_noisy": 500,
-                            "n_levels": 150, "steps": 100, "thin": (1, 5), "keep_every": 5}),
+    # The size of the paper. Days on a CPU: the run "continuation" takes hours.
+    "paper": ("flows-d30-s150", {"d": 30, "counts": (5, 11, 21, 31), "n_noisy": 500,
+                                 "n_levels": 150, "steps": 100, "thin": (1, 5), "keep_every": 5}),
     # As many levels as the paper has, in ten dimensions
     "levels": ("flows-d10-s150", {"n_levels": 150, "counts": (3, 5, 8), "thin": (1, 5),
                                   "keep_every": 5}),
@@ -264,7 +315,7 @@ def flow_run(profile: str, method: str) -> tuple[str, Flows]:
     return f"{name}-{method}", Flows(method=method, **values)
 
 
-Run = Stability | Flows | Sweep | Decay
+Run = Stability | Flows | Sweep | Decay  # a Continued is a Flows
 #: Runs other than flows, by kind and profile: their names and what they compute
 RUNS: dict[str, dict[str, tuple[str, Run]]] = {
     "stability": {
@@ -273,6 +324,13 @@ RUNS: dict[str, dict[str, tuple[str, Run]]] = {
                                              penalty=None)),
     },
     "flows": {},
+    "continuation": {
+        # The size of the paper: S = 150 levels, of which 75 are below sigma = 0.1
+        "paper": ("flows-d30-s150-continuation", Continued(
+            d=30, counts=(5, 11, 21, 31), n_noisy=500, n_levels=150, thin=(1, 5), keep_every=5)),
+        "quick": ("flows-d10-s150-continuation", Continued(
+            n_levels=150, counts=(3, 5, 8), thin=(1, 5), keep_every=5)),
+    },
     "sweep": {"quick": ("sweep-d10", Sweep())},
     "decay": {"quick": ("decay-d10", Decay())},
 }  # fmt: skip

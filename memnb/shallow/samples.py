@@ -74,6 +74,7 @@ def draw_samples(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
     generator: torch.Generator | None = None,
+    shared: bool = False,
 ) -> NoisySamples:
     r"""Draw the training data of S networks.
 
@@ -93,6 +94,9 @@ def draw_samples(
         Of the result.
     generator : torch.Generator, optional
         Source of the noise instead of the seed.
+    shared : bool
+        Scale one draw of the noise: :math:`y_{n,m} = x_n + \sigma \varepsilon_{n,m}` with the same
+        :math:`\varepsilon` at all levels, that of the first network.
 
     Returns
     -------
@@ -117,8 +121,9 @@ def draw_samples(
     point = torch.arange(training_set.n_points).repeat_interleave(n_noisy)
     clean = training_set.points.cpu().double()[point]
     inputs = torch.ones(len(levels), len(point), training_set.dim + 1, dtype=dtype)
-    for row, level in zip(inputs, levels, strict=True):
-        noise = torch.randn(clean.shape, generator=generator, dtype=torch.float64)
+    for s, (row, level) in enumerate(zip(inputs, levels, strict=True)):
+        if s == 0 or not shared:
+            noise = torch.randn(clean.shape, generator=generator, dtype=torch.float64)
         row[:, :-1] = clean + level * noise
     return NoisySamples(training_set.to(device=device), levels, inputs.to(device), point.to(device))
 

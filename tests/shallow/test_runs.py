@@ -202,7 +202,7 @@ def test_bad_options_end_in_one_line(capsys, tmp_path, arguments, message):
 def test_the_command_line_names_its_runs(capsys):
     with pytest.raises(SystemExit):
         main(["nonsense"])
-    assert "'stability', 'flows', 'sweep', 'decay'" in capsys.readouterr().err
+    assert "'stability', 'flows', 'continuation', 'sweep', 'decay'" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_checkpoint_stops_the_command_with_one_line(capsys, tmp_path):
