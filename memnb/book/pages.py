@@ -34,7 +34,7 @@ def times_page(records: dict[str, dict[str, Any]], notebooks: dict[str, dict[str
         cells = sum(c["cell_type"] == "code" for c in notebooks[chapter]["cells"])
         profile = record["parameters"].get("profile", "quick")
         lines.append(
-            f"| [{chapter}](../notebooks/{chapter}.ipynb) | {record['seconds']:.1f} | {cells} "
+            f"| [](../notebooks/{chapter}.ipynb) | {record['seconds']:.1f} | {cells} "
             f"| {profile} | {record['finished']} |"
         )
     first = next(iter(records.values()), None)
