@@ -1,4 +1,6 @@
 // The state of an explorer in the address of its page: #two-flows?N=11&d=30
+// Its element has the id explorer-two-flows, as a heading may have the same name; an address without
+// a question mark means the heading, if there is one.
 // Explorers that compute (assets/live) and those with stored frames (memnb-plots.js) both use it as
 // `memnb.address`; JupyterLab and executed notebooks have no such address and go without.
 globalThis.memnb = { address: (() => {
@@ -7,13 +9,14 @@ globalThis.memnb = { address: (() => {
   // What the address says about the explorer `id`: values by name, or null if it is not meant.
   function given(id) {
     const [name, query] = location.hash.slice(1).split("?");
-    return decodeURIComponent(name) === id ? new URLSearchParams(query || "") : null;
+    if (name !== id || (query === undefined && document.getElementById(id))) return null;
+    return new URLSearchParams(query);
   }
 
   // The address of this page with the explorer `id` in the state `values`, an object of texts.
   function link(id, values) {
     const query = new URLSearchParams(values).toString().replaceAll("%2C", ",").replaceAll("%3B", ";");
-    return `${location.href.split("#")[0]}#${id}${query && `?${query}`}`;
+    return `${location.href.split("#")[0]}#${id}?${query}`;
   }
 
   // Call restore(values) whenever the address means the explorer `id`, and scroll to its `box`.

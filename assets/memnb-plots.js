@@ -135,7 +135,7 @@
     return needed.length ? full._size.h - Math.max(...needed) : 0;
   }
 
-  // Traces may ask for the color of the text by the name "ink".
+  // Traces may ask for the color of the text by the name "ink"; bars have errors in it.
   function ink(traces) {
     const color = isDark() ? "#e6e6e6" : "#222222";
     return traces.map((trace) => {
@@ -143,6 +143,7 @@
       for (const part of ["line", "marker"]) {
         if (out[part] && out[part].color === "ink") out[part] = { ...out[part], color };
       }
+      if (out.type === "bar" && out.error_y) out.error_y = { color, ...out.error_y };
       return out;
     });
   }
@@ -187,48 +188,42 @@
     return { div, figure: () => figure };
   }
 
+  // A figure with the pieces of a patch merged into it; what they leave is shared, not copied.
+  function merged(old, change) {
+    if (change === null || typeof change !== "object" || Array.isArray(change)) return change;
+    const out = { ...old };
+    for (const [key, value] of Object.entries(change)) {
+      if (value === null) delete out[key];
+      else out[key] = merged(out[key], value);
+    }
+    return out;
+  }
+
+  // An explorer draws the frame that its controls choose, at most once for each frame of the screen.
   function explorerItem(box) {
     const data = JSON.parse(box.querySelector("script").textContent);
     const div = box.querySelector(".memnb-plot");
-    const state = data.sliders.map((slider) => slider.start);
+    const alt = div.getAttribute("aria-label");
+    let pieces = [];
+    let waiting = false;
     const item = {
       div,
       figure() {
-        const index = data.sliders.reduce((i, s, k) => i * s.values.length + state[k], 0);
-        const [layout, ...traces] = data.frames[index];
-        return {
-          data: traces.map((t) => data.pool[t]),
-          layout: { ...data.pool[layout], template: data.template },
-        };
+        const figure = pieces.map((i) => data.pool[i]).reduce(merged, data.first);
+        return { data: Object.values(figure.data), layout: figure.layout };
       },
     };
-    data.sliders.forEach((slider, k) => addSlider(box, slider, (value) => {
-      state[k] = value;
-      draw(item);
-    }));
-    return item;
-  }
-
-  function addSlider(box, slider, onMove) {
-    const label = document.createElement("label");
-    const name = document.createElement("span");
-    const input = document.createElement("input");
-    const output = document.createElement("output");
-    name.textContent = slider.label;
-    Object.assign(input, { type: "range", min: 0, max: slider.values.length - 1, step: 1 });
-    input.value = slider.start;
-    input.name = slider.name;
-    const tell = () => {
-      output.textContent = slider.values[input.value];
-      input.setAttribute("aria-valuetext", output.textContent);
-    };
-    input.addEventListener("input", () => {
-      tell();
-      onMove(Number(input.value));
+    globalThis.memnb.controls(box, data, (frame, words) => {
+      pieces = frame;
+      div.setAttribute("aria-label", `${alt} Shown: ${words}.`);
+      if (!item.drawn || waiting) return;
+      waiting = true;
+      requestAnimationFrame(() => {
+        waiting = false;
+        draw(item);
+      });
     });
-    tell();
-    label.append(name, input, output);
-    box.querySelector(".memnb-controls").append(label);
+    return item;
   }
 
   function start() {

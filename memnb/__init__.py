@@ -22,7 +22,7 @@ package        holds                                                           c
 ``auditing``   an audit: does a generator copy its training data?              7
 ``exercises``  is a reader's answer to an exercise right?                      all
 ``figures``    one module a chapter; ``style``: palette, endpoint classes      all
-``explorers``  one module a chapter: figures with sliders, and their ranges    all
+``explorers``  one module a chapter: figures with controls, and their values   all
 ``book``       executes, builds and checks the book                            none
 ============== =============================================================== ==========
 
@@ -34,7 +34,7 @@ unit by unit, ``__main__`` is the command that computes and keeps them (``python
 kept. ``python -m memnb`` itself runs, builds and checks the book.
 
 Every figure is found by its number, as ``number="5.3"``, in its chapter, or in ``explorers`` if it
-has sliders.
+has controls.
 
 The names below are those of ``minnorm`` that a reader needs most, and ``audit``; they can be had as
 ``memnb.score_flow`` and so on. Everything else is used by package, as in ``from memnb import

@@ -7,11 +7,16 @@ import json
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from memnb.explorers import ALL, Axis, Explorer
-from memnb.explorers.base import PAYLOAD_LIMIT
+from memnb.explorers.base import PAYLOAD_LIMIT, text_of
 from memnb.explorers.live import Live, Range
+from memnb.explorers.payload import merged, patch
 from memnb.figures import style
+from memnb.results import ResultsCorrupt
+from memnb.shallow import readback
 
 style.setup()
 
@@ -67,15 +72,65 @@ def test_the_payload_holds_the_frames(explorer):
         assert controls == explorer.start
         return
     assert len(json.dumps(payload, separators=(",", ":"))) <= PAYLOAD_LIMIT
-    grids = [axis.static_values for axis in explorer.axes]
-    frames = list(itertools.product(*grids))
-    assert len(frames) == len(payload["frames"])
-    for index in (0, len(frames) // 3, len(frames) - 1):
-        values = dict(zip(explorer.start, frames[index], strict=True))
-        expected = json.loads(explorer.figure(**values).to_json())
-        layout, *traces = (payload["pool"][i] for i in payload["frames"][index])
-        assert traces == expected["data"]
-        assert layout == {k: v for k, v in expected["layout"].items() if k != "template"}
+    grid = list(explorer.grid())
+    assert len(grid) == len(payload["frames"])
+    shown = [k for k, frame in enumerate(payload["frames"]) if isinstance(frame, list)]
+    for index in (shown[0], shown[len(shown) // 3], shown[-1]):
+        expected = json.loads(explorer.figure(**grid[index]).to_json())
+        traces, layout = stored(payload, index)
+        assert traces == expected["data"] and layout == expected["layout"]
+
+
+def stored(payload, index):
+    """Traces and layout of a frame, put together as the page does it."""
+    figure = payload["first"]
+    for piece in payload["frames"][index]:
+        figure = merged(figure, payload["pool"][piece])
+    return list(figure["data"].values()), figure["layout"]
+
+
+def test_every_combination_has_a_frame_or_a_reason_and_can_be_reached(explorer):
+    """From the start, one control after another, without a combination that has no frame."""
+    if isinstance(explorer, Live):
+        return
+    payload = explorer.payload()
+    shape = [len(control["values"]) for control in payload["controls"]]
+    places = np.empty(len(payload["frames"]), dtype=object)
+    places[:] = payload["frames"]
+    places = places.reshape(shape)
+    for values, frame in zip(explorer.grid(), payload["frames"], strict=True):
+        if why := explorer.missing(**values):
+            assert payload["reasons"][frame] == why and why.endswith(".")
+            with pytest.raises(ValueError, match="there is no frame at"):
+                explorer.figure(**values)
+        else:
+            traces, _ = stored(payload, np.ravel_multi_index(
+                [c["values"].index(text_of(values[c["name"]])) for c in payload["controls"]], shape
+            ))  # fmt: skip
+            # Something is drawn: no frame is an empty plot
+            assert any(np.size(trace.get("z", trace.get("y", ()))) for trace in traces)
+    has = np.vectorize(lambda frame: isinstance(frame, list))(places)
+    reached, front = set(), [tuple(control["start"] for control in payload["controls"])]
+    while front:
+        at = front.pop()
+        if at in reached or not has[at]:
+            continue
+        reached.add(at)
+        for k, size in enumerate(shape):
+            front.extend((*at[:k], place, *at[k + 1 :]) for place in range(size) if place != at[k])
+    assert len(reached) == has.sum()
+
+
+def test_no_kept_run_is_left_out():
+    """What chapter 4 cannot show is exactly what its results do not hold."""
+    explorer = ALL["trained-ends"]()
+    for values in explorer.grid():
+        try:
+            readback.ends(values["d"], values["method"], values["N"], values["S"])
+            kept = True
+        except (KeyError, ResultsCorrupt):
+            kept = False
+        assert kept == (not explorer.missing(**values)), values
 
 
 def test_axes_cover_their_ends(explorer):
@@ -99,24 +154,111 @@ def test_html_holds_numbers_in_row_major_order():
     explorer = Explorer(line, AXES, "A line from a to b.", "Line")
     payload = explorer.payload()
     heights = []
-    for _, trace in payload["frames"]:
-        y = payload["pool"][trace]["y"]
+    for index in range(len(payload["frames"])):
+        y = stored(payload, index)[0][0]["y"]
         values = np.frombuffer(base64.b64decode(y["bdata"]), y["dtype"])
         heights.append(tuple(values))
     assert heights == list(itertools.product((0, 1, 2), (0.5, 1.5)))
-    assert [s["start"] for s in payload["sliders"]] == [1, 0]
+    assert [c["start"] for c in payload["controls"]] == [1, 0]
     html = explorer.html()
     assert 'aria-label="A line from a to b."' in html
     assert "</script" not in html.split("<script", 1)[1].rsplit("</script>", 1)[0]
 
 
-def test_widget_sliders_redraw_the_live_figure():
-    box = Explorer(line, AXES, "A line from a to b.").widget()
-    *sliders, live = box.children
-    sliders[0].value, sliders[1].value = 2, 1.5
-    np.testing.assert_array_equal(live.data[0].y, [2, 1.5])
-    sliders[0].value = 0
-    np.testing.assert_array_equal(live.data[0].y, [0, 1.5])
+class Lab:
+    """The parts of an explorer's widget."""
+
+    def __init__(self, explorer):
+        _title, controls, buttons, self.figure, self.why, *_ = explorer.widget().children
+        self.of = dict(zip(explorer.start, controls.children, strict=True))
+        *play, self.reset = buttons.children
+        self.play = play[0] if play else None
+
+    def words(self, name):
+        return [text for text, _ in self.of[name].options]
+
+
+def test_controls_in_lab_redraw_the_figure_and_reset_returns_to_the_start():
+    lab = Lab(Explorer(line, AXES, "A line from a to b.", "Line"))
+    lab.of["a"].value, lab.of["b"].value = 2, 1.5
+    np.testing.assert_array_equal(lab.figure.data[0].y, [2, 1.5])
+    lab.of["a"].value = 0
+    np.testing.assert_array_equal(lab.figure.data[0].y, [0, 1.5])
+    lab.reset.click()
+    np.testing.assert_array_equal(lab.figure.data[0].y, [1, 0.5])
+
+
+def test_play_in_lab_goes_through_an_axis():
+    lab = Lab(Explorer(line, AXES, "A line from a to b.", "Line", play="a"))
+    assert (lab.play.min, lab.play.value, lab.play.max) == (0, 1, 2) and not lab.play.repeat
+    lab.play.value = 2
+    np.testing.assert_array_equal(lab.figure.data[0].y, [2, 0.5])
+    lab.of["a"].value = 0
+    assert lab.play.value == 0
+
+
+def not_both(a, b):
+    return "Two and a half do not go together." if a == 2 and b == 1.5 else ""
+
+
+def test_what_has_no_frame_is_not_offered_in_lab_and_the_reason_is_written():
+    lab = Lab(Explorer(line, AXES, "A line from a to b.", "Line", missing=not_both, play="a"))
+    assert lab.words("a") == ["0", "1", "2"] and lab.why.value == ""
+    lab.of["b"].value = 1.5
+    assert lab.words("a") == ["0", "1"] and lab.play.max == 1
+    assert "first 2. Two and a half do not go together." in lab.why.value
+    np.testing.assert_array_equal(lab.figure.data[0].y, [1, 1.5])
+    lab.of["b"].value = 0.5
+    lab.of["a"].value = 2
+    assert lab.words("b") == ["0.5"] and lab.words("a") == ["0", "1", "2"]
+
+
+def test_what_has_no_frame_is_left_out_everywhere():
+    explorer = Explorer(line, AXES, "A line from a to b.", "Line", missing=not_both)
+    payload = explorer.payload()
+    assert payload["reasons"] == ["Two and a half do not go together."]
+    assert [frame for frame in payload["frames"] if not isinstance(frame, list)] == [0]
+    assert payload["frames"][-1] == 0
+    assert all(not not_both(**values) for values in explorer.corners())
+    drawn = list(explorer.random(50, seed=1))
+    assert len(drawn) == 50 and not any(not_both(**values) for values in drawn)
+    with pytest.raises(ValueError, match=r"there is no frame at .*Two and a half"):
+        explorer.figure(a=2, b=1.5)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ((1, 2, 3, 4), "buttons"),
+        ((1, 2, 3, 4, 5), "slider"),
+        ((0.1, 0.2, 0.3, 0.4, 0.5), "slider"),
+        ((5, 1, 4, 2, 3), "buttons"),  # no order
+        (("score", "probability"), "buttons"),
+        (("20 epochs, paper's schedule", "20 epochs, cosine"), "select"),
+    ],
+)
+def test_each_kind_of_value_has_its_control(values, kind):
+    explorer = Explorer(lambda a: line(0, 1), (Axis("a", "first", values, values[0]),), "A line.")
+    assert explorer.payload()["controls"][0]["kind"] == kind
+    control = Lab(Explorer(explorer.frame, explorer.axes, "A line.", "Line")).of["a"]
+    names = {"slider": "SelectionSlider", "buttons": "ToggleButtons", "select": "Dropdown"}
+    assert type(control).__name__ == names[kind]
+
+
+JSON = st.recursive(
+    st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner),
+    max_leaves=12,
+)
+
+
+@given(JSON, JSON)
+def test_a_patch_leads_from_one_value_to_the_other(old, new):
+    before = json.dumps(old)
+    assert json.dumps(merged(old, patch(old, new)), sort_keys=True) == json.dumps(
+        new, sort_keys=True
+    )
+    assert json.dumps(old) == before
 
 
 def test_the_live_figure_is_the_new_one_and_only_what_differs_is_sent(monkeypatch):
@@ -127,8 +269,9 @@ def test_the_live_figure_is_the_new_one_and_only_what_differs_is_sent(monkeypatc
             figure.add_vline(x=b)
         return figure.update_layout(title=f"a = {a}")
 
-    explorer = Explorer(frame, AXES, "A line from a to b.")
-    *sliders, live = explorer.widget().children
+    explorer = Explorer(frame, AXES, "A line from a to b.", "Line")
+    lab = Lab(explorer)
+    sliders, live = list(lab.of.values()), lab.figure
     sent = []
     monkeypatch.setattr(live, "_send_update_msg", lambda *a, **k: sent.append((a, k)))
     for a, b in ((2, 0.5), (2, 1.5), (0, 1.5), (1, 0.5)):
@@ -162,11 +305,17 @@ def test_errors():
         Explorer(line, AXES, " ")
     with pytest.raises(ValueError, match="distinct names"):
         Explorer(line, (AXES[0], AXES[0]), "A line.")
+    with pytest.raises(ValueError, match=r"play must be one of the axes \['a', 'b'\], got 'c'"):
+        Explorer(line, AXES, "A line.", play="c")
+    with pytest.raises(TypeError, match="missing must be callable, got str"):
+        Explorer(line, AXES, "A line.", missing="no")
+    with pytest.raises(ValueError, match=r"no frame at the start \{'a': 1, 'b': 0.5\}: Never."):
+        Explorer(line, AXES, "A line.", missing=lambda a, b: "Never.")
     with pytest.raises(ValueError, match="start of axis 'a'"):
         Axis("a", "first", (0, 1), 5)
     with pytest.raises(ValueError, match="static_values of axis 'a'"):
         Axis("a", "first", (0, 1), 0, (0, 7))
-    with pytest.raises(ValueError, match=r"unknown slider \['c'\], allowed: \['a', 'b'\]"):
+    with pytest.raises(ValueError, match=r"unknown axis \['c'\], allowed: \['a', 'b'\]"):
         Explorer(line, AXES, "A line.").figure(c=1)
 
     def uneven(a, b):

@@ -21,7 +21,7 @@ def audit_shares(seed: int = 0) -> Explorer:
     Returns
     -------
     Explorer
-        Sliders: true ``share`` (read off), ``blur`` of the copies, ``other`` points, number ``n``
+        Controls: true ``share`` (read off), ``blur`` of the copies, ``other`` points, number ``n``
         of points, dimension ``d``.
     """
 
@@ -45,11 +45,11 @@ def audit_shares(seed: int = 0) -> Explorer:
         )
 
     axes = (
-        Axis("share", "true share", calibration.SHARES, 0.1, (0.0, 0.1, 1.0)),
-        Axis("blur", "blur of copies", (0.0, 0.5, 1.0), 0.0, (0.0, 0.5, 1.0)),
-        Axis("other", "other points", calibration.OTHERS, "as the data", calibration.OTHERS),
-        Axis("n", "number n of points", (100, 300, 1000), 300, (100, 300, 1000)),
-        Axis("d", "dimension d", (2, 8, 32), 8, (2, 8, 32)),
+        Axis("share", "true share", calibration.SHARES, 0.1),
+        Axis("blur", "blur of copies", (0.0, 0.5, 1.0), 0.0),
+        Axis("other", "other points", calibration.OTHERS, "as the data"),
+        Axis("n", "number n of points", (100, 300, 1000), 300),
+        Axis("d", "dimension d", (2, 8, 32), 8),
     )
     alt = (
         "Share of copies that three measures stand for, against the true share. For exact copies "
@@ -57,7 +57,7 @@ def audit_shares(seed: int = 0) -> Explorer:
         "that compares the two nearest training points misses them; for points drawn too narrow "
         "authenticity reports copies where there are none."
     )
-    return Explorer(frame, axes, alt, "True and measured shares", number="7.5")
+    return Explorer(frame, axes, alt, "True and measured shares", number="7.5", play="n")
 
 
 EXPLORERS = {"audit-shares": audit_shares}

@@ -1,25 +1,27 @@
-"""All chapters: explorers, one pure function of a few sliders, for three audiences.
+"""All chapters: explorers, one pure function of a few controls, for three audiences.
 
-An :class:`Explorer` wraps ``frame(**values) -> Figure``. In JupyterLab, sliders recompute the
+An :class:`Explorer` wraps ``frame(**values) -> Figure``. In JupyterLab, its controls recompute the
 frame. On the website there is no Python, so the frames of a (thinner) grid are computed in advance
-and a small script swaps them; most frames share traces and layouts, so each distinct one is stored
-once.
-Executed headlessly, an explorer computes its first frame.
+and a small script swaps them, see :mod:`memnb.explorers.payload`. Executed headlessly, an explorer
+computes its first frame.
+
+A value has the control that fits it: a slider for numbers, buttons for words and for so few numbers
+that all of them can be seen at once, a list for many or long words. Combinations of values for
+which there is no frame cannot be reached, and the explorer says why.
 """
 
-import hashlib
 import itertools
-import json
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
-from plotly.io.json import to_json_plotly
 
+from memnb.explorers.payload import frames_of
 from memnb.figures.display import (
-    caption_html,
     check_alt,
     check_number,
     embed_json,
@@ -35,20 +37,22 @@ if TYPE_CHECKING:
 __all__ = ["Axis", "Explorer"]
 
 PAYLOAD_LIMIT = 700_000  # bytes an explorer may add to a page
+FEW = 4  # numbers that are buttons, all seen at once, rather than a slider
+WIDE = 26  # letters of all words together that fit in a row of buttons on a phone
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One slider.
+    """One control: what it sets and the values it can have.
 
     Parameters
     ----------
     name : str
-        Argument of the frame function that the slider sets.
+        Argument of the frame function that the control sets.
     label : str
         What the reader sees.
     values : sequence
-        Increasing values in JupyterLab.
+        The values in JupyterLab: numbers or words. Numbers that increase have an order.
     start
         The value shown first; one of ``values`` and of ``static_values``.
     static_values : sequence, optional
@@ -82,9 +86,28 @@ class Axis:
                 f"start of axis {self.name!r} must be one of {static}, got {self.start!r}"
             )
 
+    def kind(self, values: Sequence[Any]) -> str:
+        """The control that fits some of the values, by what they are.
+
+        Parameters
+        ----------
+        values : sequence
+            All of them, or those on the website.
+
+        Returns
+        -------
+        str
+            ``"slider"`` for increasing numbers, unless they are few; ``"buttons"`` for those, and
+            for other values if they fit in one row; else ``"select"``, a list that opens.
+        """
+        numbers = all(isinstance(v, (int, float)) for v in values)
+        if numbers and list(values) == sorted(values):
+            return "buttons" if len(values) <= FEW else "slider"
+        return "buttons" if sum(len(text_of(v)) for v in values) <= WIDE else "select"
+
 
 class Explorer:
-    """A figure with sliders.
+    """A figure with controls.
 
     Parameters
     ----------
@@ -95,17 +118,22 @@ class Explorer:
     alt : str
         Alternative text.
     title : str
-        Short name, read out and printed as the caption.
+        Short name, written above the controls, read out and printed as the caption.
     number : str, optional
         Chapter and place in it, such as ``"1.2"``: how the text refers to the figure.
+    play : str, optional
+        The axis that a button moves through, from its first value to its last.
+    missing : callable, optional
+        ``missing(**values) -> str``: why there is no frame for these values, as a clause for the
+        reader, or an empty text if there is one. All combinations have one by default.
 
     Raises
     ------
     TypeError
-        If ``frame`` is not callable, or ``axes`` holds something else than axes.
+        If ``frame`` or ``missing`` is not callable, or ``axes`` holds something else than axes.
     ValueError
-        If ``alt`` is empty, two axes share a name, or ``number`` has another form or comes without
-        a title.
+        If ``alt`` is empty, two axes share a name, ``play`` is the name of none, there is no frame
+        at the start, or ``number`` has another form or comes without a title.
     """
 
     kinds: tuple[type, ...] = (Axis,)  # of axes
@@ -117,11 +145,17 @@ class Explorer:
         alt: str,
         title: str = "",
         number: str | None = None,
+        *,
+        play: str | None = None,
+        missing: Callable[..., str] | None = None,
     ) -> None:
         if not callable(frame):
             raise TypeError(f"frame must be callable, got {type(frame).__name__}")
+        if missing is not None and not callable(missing):
+            raise TypeError(f"missing must be callable, got {type(missing).__name__}")
         self.frame, self.axes, self.alt = frame, tuple(axes), check_alt(alt)
-        self.title, self.number = title, number
+        self.title, self.number, self.play = title, number, play
+        self._missing = missing
         check_number(number, title)
         for axis in self.axes:
             if not isinstance(axis, self.kinds):
@@ -129,19 +163,32 @@ class Explorer:
         names = [axis.name for axis in self.axes]
         if len(set(names)) != len(names) or not names:
             raise ValueError(f"axes must have distinct names, got {names}")
+        if play is not None and play not in names:
+            raise ValueError(f"play must be one of the axes {names}, got {play!r}")
+        if why := self.missing():
+            raise ValueError(f"there is no frame at the start {self.start}: {why}")
 
     @property
     def start(self) -> dict[str, Any]:
-        """The values shown first, by the names of the sliders."""
+        """The values shown first, by the names of the axes."""
         return {axis.name: axis.start for axis in self.axes}
 
+    @property
+    def anchor(self) -> str:
+        """Name of the explorer in the address of a page, from its title."""
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+
+    def missing(self, **values: Any) -> str:
+        """Why there is no frame for these values, or an empty text; others are at their start."""
+        return "" if self._missing is None else self._missing(**{**self.start, **values})
+
     def figure(self, **values: Any) -> go.Figure:
-        """The figure for these slider values; those not given stay at their start.
+        """The figure for these values; those not given stay at their start.
 
         Parameters
         ----------
         **values
-            By the names of the sliders.
+            By the names of the axes.
 
         Returns
         -------
@@ -150,26 +197,38 @@ class Explorer:
         Raises
         ------
         ValueError
-            If there is no slider of that name.
+            If there is no axis of that name, or no frame for these values.
         """
         unknown = set(values) - set(self.start)
         if unknown:
-            raise ValueError(f"unknown slider {sorted(unknown)}, allowed: {list(self.start)}")
+            raise ValueError(f"unknown axis {sorted(unknown)}, allowed: {list(self.start)}")
+        if why := self.missing(**values):
+            raise ValueError(f"there is no frame at {values}: {why}")
         figure = self.frame(**{**self.start, **values})
         figure.update_layout(meta={"alt": self.alt})
         return figure
 
     def corners(self) -> Iterator[dict[str, Any]]:
-        """Every combination of the ends of the sliders, as dicts."""
+        """Every combination of the first and last values that has a frame, as dicts."""
         ends = [(axis.values[0], axis.values[-1]) for axis in self.axes]
         for combination in itertools.product(*ends):
-            yield dict(zip(self.start, combination, strict=True))
+            values = dict(zip(self.start, combination, strict=True))
+            if not self.missing(**values):
+                yield values
 
     def random(self, n: int, seed: int) -> Iterator[dict[str, Any]]:
-        """n random combinations of slider values, as dicts."""
+        """n random combinations of values that have a frame, as dicts."""
         generator = random.Random(seed)
-        for _ in range(n):
-            yield {axis.name: generator.choice(axis.values) for axis in self.axes}
+        while n > 0:
+            values = {axis.name: generator.choice(axis.values) for axis in self.axes}
+            if not self.missing(**values):
+                n -= 1
+                yield values
+
+    def grid(self) -> Iterator[dict[str, Any]]:
+        """Every combination of the values on the website, with a frame or not, as dicts."""
+        for combination in itertools.product(*(axis.static_values for axis in self.axes)):
+            yield dict(zip(self.start, combination, strict=True))
 
     def payload(self) -> dict[str, Any]:
         """Everything the website needs, as a dict ready for JSON.
@@ -177,53 +236,37 @@ class Explorer:
         Returns
         -------
         dict
-            ``pool`` lists every distinct trace and layout once; ``frames`` lists, for each
-            combination of static values in row-major order, the place of its layout in the pool and
-            those of its traces.
+            What :func:`memnb.explorers.payload.frames_of` returns, with frames for the
+            combinations of static values in row-major order; ``id``, ``title``, ``play`` and
+            ``controls``.
 
         Raises
         ------
         ValueError
             If two frames differ in the types of their traces, or the whole exceeds the limit.
         """
-        pool: dict[str, Any] = {}
-        frames: list[list[str]] = []
-        kinds = None
-
-        def store(part: Any) -> str:
-            text = json.dumps(part, separators=(",", ":"), sort_keys=True)
-            key = hashlib.sha256(text.encode()).hexdigest()[:10]
-            pool[key] = part
-            return key
-
-        for combination in itertools.product(*(axis.static_values for axis in self.axes)):
-            values = dict(zip(self.start, combination, strict=True))
-            figure = json.loads(self.figure(**values).to_json())
-            here = [trace["type"] for trace in figure["data"]]
-            kinds = here if kinds is None else kinds
-            if here != kinds:
-                raise ValueError(f"frame at {values} has traces {here}, the first one {kinds}")
-            figure["layout"].pop("template", None)
-            frames.append([store(figure["layout"]), *(store(t) for t in figure["data"])])
-        template = json.loads(self.figure().to_json())["layout"].get("template")
-        sliders = [
+        frames = frames_of(
+            self.figure(),
+            ((v, self.missing(**v) or partial(self.figure, **v)) for v in self.grid()),
+        )
+        controls = [
             {
                 "name": axis.name,
                 "label": axis.label,
-                "values": [_text(v) for v in axis.static_values],
+                "kind": axis.kind(axis.static_values),
+                "values": [text_of(v) for v in axis.static_values],
                 "start": axis.static_values.index(axis.start),
             }
             for axis in self.axes
         ]
-        # Short numbers instead of hashes: the page carries each key once for every frame.
-        number = {key: i for i, key in enumerate(pool)}
         payload = {
-            "sliders": sliders,
-            "template": template,
-            "pool": list(pool.values()),
-            "frames": [[number[key] for key in frame] for frame in frames],
+            "id": self.anchor,
+            "title": self.title,
+            "play": self.play,
+            "controls": controls,
+            **frames,
         }
-        size = len(json.dumps(payload, separators=(",", ":")))
+        size = len(embed_json(payload))
         if size > PAYLOAD_LIMIT:
             raise ValueError(
                 f"explorer {self.title!r} carries {size} bytes, allowed: {PAYLOAD_LIMIT}; thin "
@@ -235,8 +278,8 @@ class Explorer:
         """The static explorer as HTML, with its caption."""
         height = self.figure().layout.height or 420
         content = (
-            f'<div class="memnb-explorer" role="group" aria-label="{escape(self.title)}">'
-            f'<div class="memnb-controls"></div>'
+            f'<div class="memnb-explorer" id="explorer-{self.anchor}" role="group" '
+            f'aria-label="{escape(self.title)}">'
             f'<div class="memnb-plot" role="img" aria-label="{escape(self.alt)}" '
             f'style="min-height:{height}px"></div>'
             f'<script type="application/json">{embed_json(self.payload())}</script></div>'
@@ -244,32 +287,10 @@ class Explorer:
         return framed(content, self.number, self.title)
 
     def widget(self) -> "ipywidgets.VBox":
-        """Sliders, a live figure and its caption for JupyterLab."""
-        import ipywidgets
+        """The controls, a figure that follows them and its caption, for JupyterLab."""
+        from memnb.explorers.widget import widget
 
-        live = go.FigureWidget(self.figure())
-        sliders = {
-            axis.name: ipywidgets.SelectionSlider(
-                options=[(_text(v), v) for v in axis.values],
-                value=axis.start,
-                description=axis.label,
-                style={"description_width": "11em"},
-                layout={"width": "95%", "max_width": "560px"},
-            )
-            for axis in self.axes
-        }
-
-        def redraw(_change: Any) -> None:
-            new = self.figure(**{name: slider.value for name, slider in sliders.items()})
-            with live.batch_update():
-                for old, trace in zip(live.data, new.data, strict=True):
-                    _change_to(old, trace)
-                _change_to(live.layout, new.layout)
-
-        for slider in sliders.values():
-            slider.observe(redraw, names="value")
-        below = [ipywidgets.HTML(caption_html(self.number, self.title, "p"))] if self.number else []
-        return ipywidgets.VBox([*sliders.values(), live, *below])
+        return widget(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """Static HTML in the build; in Lab the widget, and its first frame for pages without it."""
@@ -279,16 +300,6 @@ class Explorer:
         return {**self.widget()._repr_mimebundle_(), "text/html": first, "text/plain": self.alt}
 
 
-def _change_to(old: Any, new: Any) -> None:
-    """Make one trace or layout equal to another, touching only what differs.
-
-    Every property that is set travels to the browser and is drawn again, changed or not.
-    """
-    before, after = old.to_plotly_json(), new.to_plotly_json()
-    for key in (before.keys() | after.keys()) - {"type", "uid"}:
-        if to_json_plotly(before.get(key)) != to_json_plotly(after.get(key)):
-            old[key] = after.get(key)
-
-
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A value as the reader sees it."""
     return f"{value:g}" if isinstance(value, float) else str(value)

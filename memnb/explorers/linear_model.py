@@ -60,7 +60,7 @@ def onset(seed: int = 0, most: int = 50) -> Explorer:
     Returns
     -------
     Explorer
-        Sliders: ``n`` (read off), ``d``, ``N``, ``T``, ``lam``, ``factor`` of the kernel width and
+        Controls: ``n`` (read off), ``d``, ``N``, ``T``, ``lam``, ``factor`` of the kernel width and
         ``n_simulations``.
     """
 
@@ -83,10 +83,10 @@ def onset(seed: int = 0, most: int = 50) -> Explorer:
         return figure.update_xaxes(title=f"training points n<br>at n = {n}: {read}")
 
     axes = (
-        Axis("n", "training points n", GRID, 24, (4, 24, 96)),
+        Axis("n", "training points n", GRID, 24),
         Axis("d", "dimension d", (4, 8, 16, 24, 32), 16, (4, 16, 32)),
-        Axis("N", "original points N", (50, 100, 1000, 10_000), 10_000, (50, 10_000)),
-        Axis("T", "diffusion time T", (0.5, 1.0, 1.5, 2.0), 2.0, (0.5, 2.0)),
+        Axis("N", "original points N", (50, 100, 1000, 10_000), 10_000, (50, 1000, 10_000)),
+        Axis("T", "diffusion time T", (0.5, 1.0, 1.5, 2.0), 2.0, (0.5, 1.0, 2.0)),
         Axis("lam", "noise scale λ", tuple(SCALES), "e⁻⁴", ("e⁻⁶", "e⁻⁴")),
         Axis("factor", "kernel width ratio", (0.5, 0.6, 0.7, 0.8, 0.9, 1.0), 1.0,
              (0.5, 1.0)),
@@ -97,7 +97,7 @@ def onset(seed: int = 0, most: int = 50) -> Explorer:
         "training points. The distance is 1 up to n = d and then falls; the probability rises "
         "from 0 to 1 near where the distance starts to fall, and falls again beyond N."
     )
-    return Explorer(frame, axes, alt, "The onset of generalization", number="5.15")
+    return Explorer(frame, axes, alt, "The onset of generalization", number="5.15", play="n")
 
 
 def spectrum(seed: int = 0) -> Explorer:

@@ -47,7 +47,7 @@ def two_flows(n_starts: int = 160, seed: int = 0, spread: float = 0.05) -> Explo
     Returns
     -------
     Explorer
-        Sliders: ``N``, ``d``, ball radius ``rho`` and ``threshold``.
+        Controls: ``N``, ``d``, ball radius ``rho`` and ``threshold``.
     """
     generator = stream(seed, "scatter in the picture")
     radius, turn = torch.rand(2, n_starts, generator=generator, dtype=torch.float64)
@@ -82,7 +82,7 @@ def two_flows(n_starts: int = 160, seed: int = 0, spread: float = 0.05) -> Explo
         "probability flow also ends along the edges and inside the square, fewer points at "
         "corners the smaller the ball radius is."
     )
-    return Explorer(frame, axes, alt, "Two flows from the same starts", number="2.1")
+    return Explorer(frame, axes, alt, "Two flows from the same starts", number="2.1", play="N")
 
 
 def early_stopping(n_starts: int = 500, seed: int = 0) -> Explorer:
@@ -98,7 +98,7 @@ def early_stopping(n_starts: int = 500, seed: int = 0) -> Explorer:
     Returns
     -------
     Explorer
-        Sliders: ``N``, ``d`` and ``threshold``.
+        Controls: ``N``, ``d`` and ``threshold``.
     """
     radii = uniform_grid(0.02, 0.48, 24)
     now = int((radii - 0.3).abs().argmin())
@@ -125,7 +125,7 @@ def early_stopping(n_starts: int = 500, seed: int = 0) -> Explorer:
         "small radius most starts stop on the boundary of the hyperbox or inside it; as the "
         "radius nears one half all of them reach training or virtual points."
     )
-    return Explorer(frame, axes, alt, "Early stopping", number="2.5")
+    return Explorer(frame, axes, alt, "Early stopping", number="2.5", play="N")
 
 
 EXPLORERS = {"two-flows": two_flows, "early-stopping": early_stopping}

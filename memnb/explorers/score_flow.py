@@ -100,7 +100,7 @@ def plane(n_starts: int = 150, seed: int = 0) -> Explorer:
     Returns
     -------
     Explorer
-        Sliders: ``N``, ``d``, time ``r`` and ``threshold``; :math:`\rho = 0.1`.
+        Controls: ``N``, ``d``, time ``r`` and ``threshold``; :math:`\rho = 0.1`.
     """
 
     def frame(N, d, r, threshold):
@@ -120,7 +120,7 @@ def plane(n_starts: int = 150, seed: int = 0) -> Explorer:
         "grows they reach the unit square, first its boundary, and then its corners; with more "
         "training points fewer of them end at a training point."
     )
-    return Explorer(frame, axes, alt, "Where the points are at time r", number="1.5")
+    return Explorer(frame, axes, alt, "Where the points are at time r", number="1.5", play="r")
 
 
 def counts(n_starts: int = 500, seed: int = 0) -> Explorer:

@@ -110,9 +110,8 @@ def triangle(n_grid: int = 40) -> Explorer:
         "radii below half the circumradius the three vertices share the plane; above it the "
         "centroid and the three reflected vertices attract as well."
     )
-    return Explorer(
-        frame, (Axis("rho", "ball radius ρ / R", rho, 0.1),), alt, "The triangle", number="3.7"
-    )
+    axes = (Axis("rho", "ball radius ρ / R", rho, 0.1),)
+    return Explorer(frame, axes, alt, "The triangle", number="3.7", play="rho")
 
 
 @cache
@@ -144,7 +143,7 @@ def ends(n_starts: int = 60, seed: int = 0) -> Explorer:
     Returns
     -------
     Explorer
-        Sliders: ``N``, ``d``, ``opening`` (0: right angles, 1: the widest angle that exists), ball
+        Controls: ``N``, ``d``, ``opening`` (0: right angles, 1: the widest angle that exists), ball
         radius ``rho`` and ``threshold``.
     """
 
@@ -162,9 +161,9 @@ def ends(n_starts: int = 60, seed: int = 0) -> Explorer:
         Axis("d", "dimension d", (30, 60, 100), 30, (30, 100)),
         Axis(
             "opening", "opening of the angle", (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9), 0.3,
-            (0.02, 0.3, 0.9),
+            (0.02, 0.1, 0.3, 0.5, 0.9),
         ),
-        Axis("rho", "ball radius ρ", (0.02, 0.05, 0.1, 0.2, 0.3, 0.4), 0.1, (0.02, 0.1, 0.4)),
+        Axis("rho", "ball radius ρ", (0.02, 0.05, 0.1, 0.2, 0.3, 0.4), 0.1),
         Axis("threshold", "threshold", (0.05, 0.1, 0.2, 0.3, 0.4), 0.2, (0.05, 0.2, 0.4)),
     )  # fmt: skip
     alt = (
@@ -172,7 +171,7 @@ def ends(n_starts: int = 60, seed: int = 0) -> Explorer:
         "or virtual points, more often at virtual ones when the angle is near 90 degrees and the "
         "balls are large; probability flow ends at training points or on the boundary."
     )
-    return Explorer(frame, axes, alt, "Where both flows end", number="3.5")
+    return Explorer(frame, axes, alt, "Where both flows end", number="3.5", play="opening")
 
 
 SPOTS = ((1.0, 0.0), (0.0, 1.0), (-0.7, 0.5))
@@ -197,12 +196,14 @@ def any_points(
     Returns
     -------
     Explorer
-        Sliders: ``n_points``, position ``x`` and ``y`` of the last point, and ball radius ``rho``
+        Controls: ``n_points``, position ``x`` and ``y`` of the last point, and ball radius ``rho``
         as a ``share`` of half the least distance.
     """
     ticks, grid = _window(-1.8, 2.0, n_grid)
     starts = grid.reshape(-1, 2)
     times = torch.cat([torch.linspace(0, 6, 25), torch.linspace(6, 60, 55)[1:]]).double()
+
+    room = {"height": 590, "margin": {"b": 100}}  # for a title of two lines
 
     def frame(n_points, x, y, share):
         points = torch.tensor([(0.0, 0.0), *spots[: n_points - 2], (x, y)], dtype=torch.float64)
@@ -215,6 +216,7 @@ def any_points(
             figure = planes.basin_figure(
                 lambda y: y, (ticks, ticks), basins, attractors, is_training, points, rho
             )
+            figure.update_layout(**room)
             return with_note(figure, "No network fits these balls:<br>too few lines pass between.")
         reached = score_flow_stepped(starts, network, times, "rk4", return_path=False)
         attractors, is_training = _attractors(reached, points, network)
@@ -223,13 +225,13 @@ def any_points(
             network, (ticks, ticks), basins, attractors, is_training, points, rho
         )
         label = f"numerical; ρ = {rho:.2f}, cost {network.cost():.2f}"
-        return figure.update_xaxes(title=f"y₁<br>{label}")
+        return figure.update_layout(**room).update_xaxes(title=f"y₁<br>{label}")
 
     axes = (
         Axis("n_points", "points", (3, 4, 5), 3),
         Axis("x", "last point, x", (0.5, 0.65, 0.8, 1.0, 1.2, 1.4), 0.8, (0.5, 0.8, 1.4)),
         Axis("y", "last point, y", (0.4, 0.6, 0.8, 1.0, 1.2, 1.4), 0.4, (0.4, 0.8, 1.4)),
-        Axis("share", "ball radius, share of the largest", (0.2, 0.35, 0.5, 0.65, 0.8), 0.2,
+        Axis("share", "ball radius / largest", (0.2, 0.35, 0.5, 0.65, 0.8), 0.2,
              (0.2, 0.8)),
     )  # fmt: skip
     alt = (
@@ -237,7 +239,8 @@ def any_points(
         "the training points other points can attract, many of them the fourth corner of a "
         "parallelogram on three training points."
     )
-    return Explorer(frame, axes, alt, "Any points in the plane (numerical)", number="3.10")
+    title = "Any points in the plane (numerical)"
+    return Explorer(frame, axes, alt, title, number="3.10", play="n_points")
 
 
 def _attractors(reached, points, network):

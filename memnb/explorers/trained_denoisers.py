@@ -1,5 +1,7 @@
 r"""Chapter 4: explorers of committed results, and a network that is trained live."""
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import plotly.graph_objects as go
@@ -9,8 +11,7 @@ from memnb.explorers.base import Axis, Explorer
 from memnb.figures import classes as bars
 from memnb.figures import trained_denoisers as figures
 from memnb.figures.display import is_static
-from memnb.figures.style import with_note
-from memnb.minnorm.endpoints import CLASSES, classify
+from memnb.minnorm.endpoints import classify
 from memnb.shallow import METHODS, Diverged, NotConverged
 from memnb.shallow.flows import LOW
 from memnb.shallow.readback import ends as kept_ends
@@ -20,17 +21,30 @@ from memnb.shallow.small_case import small_case
 __all__ = ["EXPLORERS", "Retrain", "ends"]
 
 DIMENSIONS = (5, 10)
+FINE = ("lagrangian", 10, 150)  # method, dimension and number of the finer noise levels
 
 
-def _available(d: int, method: str, N: int, S: int) -> tuple[int | None, str]:
-    """Number of noise levels to show, at most S, and why it is not S; None if N does not fit."""
-    if N > d + 1 or N not in run_of(load_flows(d, method)[1]).counts:
-        return None, f"N = {N} was not trained in d = {d}."
-    if S == 150 and (d, method) != (10, "lagrangian"):
-        return 30, "S = 30 is shown: 150 levels were trained for lagrangian and d = 10 only."
-    if S == 150 and N not in run_of(load_flows(d, method, S)[1]).counts:
-        return 30, f"S = 30 is shown: 150 levels were not trained for N = {N}."
-    return S, ""
+@cache
+def _trained(method: str, d: int, S: int) -> tuple[int, ...]:
+    """Numbers of points of the training sets of a run."""
+    return run_of(load_flows(d, method, S)[1]).counts
+
+
+@cache
+def _missing(method: str, N: int, d: int, S: int) -> str:
+    """Why no such network was trained, or an empty text."""
+    if N not in (counts := _trained(method, d, 30)):
+        return f"In d = {d}, networks were trained on {_listed(counts)} points."
+    if S == FINE[2] and ((method, d) != FINE[:2] or N not in _trained(*FINE)):
+        fine, dimension, levels = FINE
+        counts = _trained(*FINE)
+        return f"{levels} levels: {fine} in d = {dimension} on {_listed(counts)} points only."
+    return ""
+
+
+def _listed(counts: Sequence[int]) -> str:
+    *most, last = counts
+    return f"{', '.join(map(str, most))} or {last}"
 
 
 def ends() -> Explorer:
@@ -39,27 +53,23 @@ def ends() -> Explorer:
     Returns
     -------
     Explorer
-        Sliders: ``method``, ``flow``, ``N``, ``d``, number ``S`` of noise levels, ``threshold`` and
-        ``norm``.
+        Controls: ``method``, ``flow``, ``N``, ``d``, number ``S`` of noise levels, ``threshold``
+        and ``norm``. Combinations that were not trained have no frame.
     """
 
     def frame(
         method: str, flow: str, N: int, d: int, S: int, threshold: float, norm: str
     ) -> go.Figure:
-        S, why = _available(d, method, N, S)
-        if S is None:
-            blank = dict.fromkeys(CLASSES, (0.0, 0.0))
-            return with_note(bars.comparison_figure({"trained": blank, "exact": blank}), why)
         data, trained, exact = kept_ends(d, method, N, S)
         beside = "exact" if flow == "score" else f"exact below σ = {LOW}"
         shares = {
             name: classify(end[flow], data, threshold, norm).fractions()
             for name, end in (("trained", trained), (beside, exact))
         }
-        figure = bars.comparison_figure(shares)
-        if why:  # above the bars, not over them
-            with_note(figure, why).layout.annotations[-1].update(y=0.98, font={"size": 13})
-        return figure
+        return bars.comparison_figure(shares)
+
+    def missing(method: str, N: int, d: int, S: int, **_others: Any) -> str:
+        return _missing(method, N, d, S)
 
     axes = (
         Axis("method", "training method", tuple(METHODS), "lagrangian"),
@@ -67,7 +77,7 @@ def ends() -> Explorer:
         Axis("N", "training points N", (3, 5, 8, 11), 8),
         Axis("d", "dimension d", DIMENSIONS, 10),
         Axis("S", "noise levels S", (10, 30, 150), 30),
-        Axis("threshold", "threshold", (0.05, 0.1, 0.2, 0.3, 0.4), 0.2, (0.05, 0.2, 0.4)),
+        Axis("threshold", "threshold", (0.05, 0.1, 0.2, 0.3, 0.4), 0.2),
         Axis("norm", "norm", ("l2", "linf"), "l2"),
     )
     alt = (
@@ -76,7 +86,9 @@ def ends() -> Explorer:
         "flow every training method leaves a part on the boundary of the hyperbox, dropout the "
         "largest; virtual points are rare."
     )
-    return Explorer(frame, axes, alt, "Where trained flows end", number="4.9")
+    return Explorer(
+        frame, axes, alt, "Where trained flows end", number="4.9", play="N", missing=missing
+    )
 
 
 class Retrain:

@@ -38,7 +38,7 @@ def copies() -> Explorer:
     Returns
     -------
     Explorer
-        Sliders: number of training images ``n``, DDIM ``steps``, ``threshold`` and ``seed``.
+        Controls: number of training images ``n``, DDIM ``steps``, ``threshold`` and ``seed``.
     """
 
     def frame(n: int, steps: int, threshold: float, seed: int) -> go.Figure:
@@ -55,15 +55,15 @@ def copies() -> Explorer:
     sizes = readback.digit_sizes()
     axes = (
         Axis("n", "training images n", sizes, 64),
-        Axis("steps", "diffusion steps", runs.SAMPLE_STEPS, 25, (5, 25, 50)),
-        Axis("threshold", "threshold θ", (0.1, 0.2, THIRD, 0.5, 0.7), THIRD, (0.1, THIRD, 0.7)),
-        Axis("seed", "seed of the noise", start.NOISE_SEEDS, 1, (1, 4)),
+        Axis("steps", "diffusion steps", runs.SAMPLE_STEPS, 25),
+        Axis("threshold", "threshold θ", (0.1, 0.2, THIRD, 0.5, 0.7), THIRD),
+        Axis("seed", "seed of the noise", start.NOISE_SEEDS, 1, (1, 2, 4)),
     )
     alt = (
         "Eight generated digits over the nearest training digit of each, with a mark that says "
         "copy or new. With few training images the two rows are the same; with many they differ."
     )
-    return Explorer(frame, axes, alt, "Copies or new images?", number="6.2")
+    return Explorer(frame, axes, alt, "Copies or new images?", number="6.2", play="n")
 
 
 def two_networks() -> Explorer:
@@ -72,7 +72,7 @@ def two_networks() -> Explorer:
     Returns
     -------
     Explorer
-        Sliders: number of training images ``n``, DDIM ``steps`` and ``seed``.
+        Controls: number of training images ``n``, DDIM ``steps`` and ``seed``.
     """
 
     def frame(n: int, steps: int, seed: int) -> go.Figure:
@@ -84,14 +84,15 @@ def two_networks() -> Explorer:
 
     axes = (
         Axis("n", "training images n, each", readback.digit_sizes("ab"), 8),
-        Axis("steps", "diffusion steps", runs.SAMPLE_STEPS, 25, (5, 25, 50)),
+        Axis("steps", "diffusion steps", runs.SAMPLE_STEPS, 25),
         Axis("seed", "seed of the noise", start.NOISE_SEEDS, 1, (1, 2, 4)),
     )
     alt = (
         "Eight digits of one network over eight of another, made from the same noise. With few "
         "training images they have nothing in common; with many most pairs are the same digit."
     )
-    return Explorer(frame, axes, alt, "Two networks, disjoint data, the same noise", number="6.6")
+    title = "Two networks, disjoint data, the same noise"
+    return Explorer(frame, axes, alt, title, number="6.6", play="n")
 
 
 PROTOCOLS = {
@@ -108,7 +109,7 @@ def figure_four() -> Explorer:
     Returns
     -------
     Explorer
-        Sliders: ``training`` and ``rule``.
+        Controls: ``training`` and ``rule``.
     """
 
     def frame(training: str, rule: str) -> go.Figure:
@@ -124,8 +125,9 @@ def figure_four() -> Explorer:
         return figures.transition_figure(panels)
 
     axes = (
-        Axis("training", "training", tuple(PROTOCOLS), "20 epochs, paper's schedule"),
-        Axis("rule", "images", tuple(metric.RULES), next(iter(metric.RULES))),
+        # Where the curves move most: the other ways of training leave them nearly flat
+        Axis("training", "training", tuple(PROTOCOLS), "1000 steps, cosine"),
+        Axis("rule", "images", tuple(metric.RULES), "10 training, 10 original"),
     )
     alt = (
         "Probability that delta is positive and scaled distances to original and training images, "
@@ -141,7 +143,7 @@ def over_time() -> Explorer:
     Returns
     -------
     Explorer
-        Sliders: number of training images ``n`` and training ``step``. Shown is the last snapshot
+        Controls: number of training images ``n`` and training ``step``. Shown is the last snapshot
         up to that step.
     """
 
@@ -169,7 +171,9 @@ def over_time() -> Explorer:
         "copy or new. Early all are new, whatever n is; later they become copies, the later the "
         "more training images there are."
     )
-    return Explorer(frame, axes, alt, "What is generated in the course of training", number="6.16")
+    return Explorer(
+        frame, axes, alt, "What is generated in the course of training", number="6.16", play="step"
+    )
 
 
 class LiveTraining:

@@ -66,11 +66,12 @@ def offline_scripts() -> str:
     -------
     str
     """
-    library, script = ASSETS / "plotly" / "plotly-cartesian.min.js", ASSETS / "memnb-plots.js"
-    if not library.is_file() or not script.is_file():
+    library = ASSETS / "plotly" / "plotly-cartesian.min.js"
+    scripts = [ASSETS / f"memnb-{name}.js" for name in ("controls", "plots")]
+    if not all(file.is_file() for file in (library, *scripts)):
         return ""
     packed = base64.b64encode(gzip.compress(library.read_bytes(), 9, mtime=0)).decode()
-    code = script.read_text().replace("</", "<\\/")
+    code = "".join(script.read_text() for script in scripts).replace("</", "<\\/")
     return f'<script type="text/plain" id="memnb-plotly">{packed}</script>\n<script>{code}</script>'
 
 

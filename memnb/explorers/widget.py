@@ -1,0 +1,146 @@
+"""All chapters: an explorer in JupyterLab, with the controls that ipywidgets has.
+
+Its buttons and lists cannot show a value that is not allowed, as those of the website do. Here a
+value without a frame is left out, and a line below says which and why.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import plotly.graph_objects as go
+from plotly.io.json import to_json_plotly
+
+from memnb.explorers.base import Axis, text_of
+from memnb.figures.display import caption_html, escape
+
+if TYPE_CHECKING:
+    from memnb.explorers.base import Explorer
+
+__all__ = ["widget"]
+
+PAUSE = 900  # milliseconds between the frames that the play button shows
+# The label above its control, as ipywidgets has it for buttons only
+STYLE = """<style>
+.memnb-lab-controls .widget-inline-hbox { flex-flow: row wrap; height: auto; }
+.memnb-lab-controls .widget-label { width: 100%; text-align: left; }
+.memnb-lab-controls .slider-container { flex: 1 1 0; min-width: 0; }
+.memnb-lab-controls select { height: var(--jp-widgets-inline-height); }
+</style>"""
+KINDS = {
+    "slider": ipywidgets.SelectionSlider,
+    "buttons": ipywidgets.ToggleButtons,
+    "select": ipywidgets.Dropdown,
+}
+
+
+class _Controls:
+    """The controls of an explorer, which never leave the combinations that have a frame."""
+
+    def __init__(self, explorer: Explorer, figure: go.FigureWidget) -> None:
+        self.explorer, self.figure, self.busy = explorer, figure, False
+        self.of = {axis.name: _control(axis) for axis in explorer.axes}
+        self.why = ipywidgets.HTML()
+        self.player = ipywidgets.Play(interval=PAUSE, repeat=False)
+        self.reset = ipywidgets.Button(description="Reset", icon="undo")
+        for control in self.of.values():
+            control.observe(self._moved, names="value")
+        self.reset.on_click(lambda _button: self.set(explorer.start))
+        self.player.observe(self._played, names="value")
+        self.set(explorer.start)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {name: control.value for name, control in self.of.items()}
+
+    def set(self, values: dict[str, Any]) -> None:
+        """Offer what can be combined with these values, select them and draw their frame."""
+        reasons: dict[str, list[str]] = {}
+        self.busy = True
+        for axis in self.explorer.axes:
+            control, options = self.of[axis.name], []
+            for value in axis.values:
+                if why := self.explorer.missing(**{**values, axis.name: value}):
+                    reasons.setdefault(why, []).append(f"{axis.label} {text_of(value)}")
+                else:
+                    options.append((text_of(value), value))
+            if control.options != tuple(options):
+                control.options = options
+            control.value = values[axis.name]
+        if self.explorer.play:
+            played = self.of[self.explorer.play]
+            self.player.max, self.player.value = len(played.options) - 1, played.index
+        self.busy = False
+        self.why.value = "<br>".join(
+            f"<em>Not here: {escape(', '.join(where))}. {escape(why)}</em>"
+            for why, where in reasons.items()
+        )
+        new = self.explorer.figure(**values)
+        with self.figure.batch_update():
+            for old, trace in zip(self.figure.data, new.data, strict=True):
+                _change_to(old, trace)
+            _change_to(self.figure.layout, new.layout)
+
+    def _moved(self, _change: Any) -> None:
+        if not self.busy:
+            self.set(self.values)
+
+    def _played(self, change: Any) -> None:
+        if not self.busy:
+            self.of[self.explorer.play].index = change.new
+
+
+def widget(explorer: Explorer) -> ipywidgets.VBox:
+    """Title, controls, a figure that follows them, and its caption.
+
+    Parameters
+    ----------
+    explorer : memnb.explorers.base.Explorer
+
+    Returns
+    -------
+    ipywidgets.VBox
+    """
+    figure = go.FigureWidget(explorer.figure())
+    controls = _Controls(explorer, figure)
+    rows = ipywidgets.GridBox(
+        list(controls.of.values()),
+        layout={
+            "grid_template_columns": "repeat(auto-fit, minmax(14em, 1fr))",
+            "grid_gap": "0.3em 1.5em",
+            "max_width": "700px",
+        },
+    )
+    rows.add_class("memnb-lab-controls")
+    buttons = ipywidgets.HBox([controls.player] * bool(explorer.play) + [controls.reset])
+    title = ipywidgets.HTML(f"{STYLE}<b>{escape(explorer.title)}</b>")
+    below = (
+        [ipywidgets.HTML(caption_html(explorer.number, explorer.title, "p"))]
+        if explorer.number
+        else []
+    )
+    # What cannot be had stands below the figure, which must not move with its lines
+    return ipywidgets.VBox([title, rows, buttons, figure, controls.why, *below])
+
+
+def _control(axis: Axis) -> Any:
+    kind = axis.kind(axis.values)
+    return KINDS[kind](
+        options=[(text_of(v), v) for v in axis.values],
+        value=axis.start,
+        description=axis.label,
+        style={"button_width": "auto"} if kind == "buttons" else {},
+        layout={"width": "auto"},
+    )
+
+
+def _change_to(old: Any, new: Any) -> None:
+    """Make one trace or layout equal to another, touching only what differs.
+
+    Every property that is set travels to the browser and is drawn again, changed or not.
+    """
+    before, after = old.to_plotly_json(), new.to_plotly_json()
+    for key in (before.keys() | after.keys()) - {"type", "uid"}:
+        if to_json_plotly(before.get(key)) != to_json_plotly(after.get(key)):
+            old[key] = after.get(key)
