@@ -261,7 +261,8 @@ class LiveTraining:
             "digits, in some seconds, and shows what it generates."
         )
         if is_static():
-            return {"text/html": f"<p><em>{escape(text)}</em></p>", "text/plain": text}
+            html = f'<p class="memnb-note"><em>{escape(text)}</em></p>'
+            return {"text/html": html, "text/plain": text}
         return self.widget()._repr_mimebundle_()
 
 

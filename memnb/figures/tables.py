@@ -17,7 +17,8 @@ import torch
 __all__ = ["Table", "table"]
 
 EMPTY = "–"  # a cell in which nothing can stand
-SHORT = 8  # letters of a heading that stays on one line, as "N = 100" does
+SHORT = 8  # letters of a column's heading that stays on one line, as "N = 100" does
+SHORT_ROW = 22  # those of a row's
 _SIDES = {"l": "left", "r": "right", "c": "center"}
 _NUMBER = re.compile(r"[<>≤≥≈~]?\s*[-+−]?\d[\d.,]*(e[-+−]?\d+)?(\s?%|°)?")
 _SEPARATOR = re.compile(r"\s*(?:±|/|–|\bto\b|…)\s*")
@@ -89,9 +90,10 @@ class Table:
             parts = (cell(*each) for each in zip(tags, cells, self.align, strict=True))
             return f"<tr>{''.join(parts)}</tr>"
 
-        names = [
-            n.replace(" ", "\N{NO-BREAK SPACE}") if len(n) <= SHORT else n for n in self.columns
-        ]
+        def whole(text: str, length: int) -> str:
+            return text.replace(" ", "\N{NO-BREAK SPACE}") if len(text) <= length else text
+
+        names = [whole(name, SHORT) for name in self.columns]
         head = line(['th scope="col"'] * len(names), names)
         tags = ['th scope="row"', *["td"] * (len(self.columns) - 1)]
         caption = f"<caption>{escape(self.caption)}</caption>"
@@ -102,7 +104,7 @@ class Table:
                 f'<table class="memnb-table">{caption}',
                 f"<thead>{head}</thead>",
                 "<tbody>",
-                *(line(tags, row) for row in self.rows),
+                *(line(tags, (whole(row[0], SHORT_ROW), *row[1:])) for row in self.rows),
                 "</tbody></table></div>",
             ]
         )

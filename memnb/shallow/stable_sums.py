@@ -156,6 +156,13 @@ class Recheck:
     differ: int
     later: int
 
+    def __str__(self) -> str:
+        return (
+            f"residual {self.residual:.3e}, kept {self.kept_residual:.3e}\n"
+            f"{self.checked} sums drifted again: {self.differ} with another verdict, "
+            f"{self.later} after twice the time"
+        )
+
 
 def check_again(arrays: Arrays, run: Stability, part: float = 0.1, seed: int = 0) -> Recheck:
     """Compute a random part of a kept run of one network again.
