@@ -187,7 +187,7 @@ def against_n_figure(
 ) -> go.Figure:
     r"""Fractions of endpoint classes against the number of training points, with error bars.
 
-    Figure 4.6 of the book.
+    Figures 4.6 and 4.11 of the book.
 
     Parameters
     ----------

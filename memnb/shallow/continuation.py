@@ -98,7 +98,8 @@ class ContinuedFit:
         Rounds at each level.
     drift : Tensor, shape (S,)
         Relative change of the objective during the refreshing rounds, the cost where samples are
-        interpolated; nan where there were none.
+        interpolated; nan where there were none, and at the first level to be interpolated, whose
+        objective is another one than that of the level before.
     units : Tensor of int64, shape (S,)
         Hidden units that were alive when a level was entered.
     seconds : float
@@ -216,6 +217,7 @@ class _Chain:
         residual, cost, closed_form, interpolates, rounds, drift, units = torch.tensor(
             self.numbers, dtype=torch.float64
         ).unbind(1)
+        begins = interpolates.diff(prepend=interpolates[:1]) > 0  # another objective than before
         return ContinuedFit(
             networks=networks,
             residual=residual,
@@ -223,7 +225,7 @@ class _Chain:
             closed_form=closed_form,
             interpolates=interpolates.bool(),
             rounds=rounds.long(),
-            drift=drift,
+            drift=drift.masked_fill(begins, math.nan),
             units=units.long(),
             seconds=self.first_seconds + self.seconds,
         )

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from memnb.minnorm.data import orthogonal_set
 from memnb.minnorm.endpoints import CLASSES, Endpoints, classify
 from memnb.stats import mean_error
 from memnb.streams import stream
@@ -214,8 +215,16 @@ def fit_and_cost(
     return torch.cat(cost), torch.cat(residual)
 
 
-def check_again(n: int | None = 50, seed: int = 0, d: int = 10) -> dict[str, float]:
+def check_again(
+    n: int | None = 50,
+    seed: int = 0,
+    d: int = 10,
+    methods: Sequence[str] = tuple(METHODS),
+    S: int = 30,
+) -> dict[str, float]:
     """Move some starts of every method and N again, and compare their classes with the kept ones.
+
+    They move with the networks that were kept, of all levels or of every k-th.
 
     Parameters
     ----------
@@ -223,8 +232,8 @@ def check_again(n: int | None = 50, seed: int = 0, d: int = 10) -> dict[str, flo
         Starts of each run; all of them if not given.
     seed : int
         Of the choice.
-    d : int
-        Dimension of the runs.
+    d, methods, S
+        The runs, as in :func:`memnb.shallow.readback.load_flows`.
 
     Returns
     -------
@@ -237,17 +246,17 @@ def check_again(n: int | None = 50, seed: int = 0, d: int = 10) -> dict[str, flo
         If more than 5 % of the starts, and more than one, end in another class.
     """
     agree = {}
-    for method in METHODS:
-        arrays, record = load_flows(d, method)
+    for method in methods:
+        arrays, record = load_flows(d, method, S)
         run, same = run_of(record), []
         part = torch.randperm(run.n_starts, generator=stream(seed, "starts to check"))[:n]
         for N in run.counts:
-            training_set, stored, _ = ends(d, method, N)
-            networks = load_networks(arrays, f"_{N}")
-            again = endpoints(networks, run.levels(), run, starts=part)
+            training_set, networks = orthogonal_set(N, d), load_networks(arrays, f"_{N}")
+            again = endpoints(networks, run.levels()[:: run.keep_every], run, starts=part)
             for flow in FLOWS:
+                stored = arrays[f"{flow}_{N}_every{run.keep_every}"][part].double()
                 now = classify(again[flow].double(), training_set).labels
-                differ = int((now != classify(stored[flow][part], training_set).labels).sum())
+                differ = int((now != classify(stored, training_set).labels).sum())
                 if differ > max(1, 0.05 * len(part)):
                     raise NotReproduced(
                         f"{method}, N = {N}, {flow} flow: {differ} of {len(part)} starts end in "

@@ -272,8 +272,11 @@ def exact_endpoints(run: Flows, N: int, paused: torch.Tensor) -> dict[str, torch
 
 
 def reach(run: Flows, N: int) -> float:
-    r"""Mean reach of the samples along the ramps, in units of :math:`\sigma`."""
-    samples = run.samples(N)
+    r"""Mean reach of the samples along the ramps, in units of :math:`\sigma`.
+
+    If all levels share their noise they have the same reach, and the lowest one is looked at.
+    """
+    samples = run.samples(N, part=slice(-1, None) if run.shared_noise else slice(None))
     reached = [
         torch.cat([ramp.start, 1 - ramp.stop]).mean() / sigma
         for ramp, sigma in zip(sample_ramps(samples), samples.sigma, strict=True)

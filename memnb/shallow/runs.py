@@ -10,9 +10,10 @@ of different widths. Runs of different methods have samples, first weights and s
 that they differ by the method alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from tqdm.auto import tqdm
@@ -148,6 +149,7 @@ class Flows:
         Weights of every k-th network are kept.
     """
 
+    shared_noise: ClassVar[bool] = False
     method: str = "lagrangian"
     d: int = 10
     counts: tuple[int, ...] = (3, 5, 8, 11)
@@ -174,14 +176,17 @@ class Flows:
         """The S noise levels."""
         return noise_levels(self.n_levels, self.sigma_T, self.sigma_min, LOW)
 
-    def samples(self, N: int, device: str = "cpu") -> NoisySamples:
-        """Training data of the networks for N points."""
+    def samples(
+        self, N: int, device: str = "cpu", part: slice | Sequence[int] = slice(None)
+    ) -> NoisySamples:
+        """Training data of the networks for N points, at all levels or a part of them."""
         return draw_samples(
             orthogonal_set(N, self.d),
-            self.levels(),
+            self.levels()[part],
             self.n_noisy,
             self.seed,
             device=device,
+            shared=self.shared_noise,
         )
 
     def starts(self) -> torch.Tensor:
@@ -251,21 +256,11 @@ class Continued(Flows):
     """
 
     residual_tol: float = 8e-4  # which leaves room for the rounding to half precision
+    shared_noise: ClassVar[bool] = True
     level_rounds: int = 2
     level_rate: float = 2e-3
     refresh_every: int = 10
     refresh_rounds: int = 8
-
-    def samples(self, N: int, device: str = "cpu") -> NoisySamples:
-        """Training data of the networks for N points, with the same noise at all levels."""
-        return draw_samples(
-            orthogonal_set(N, self.d),
-            self.levels(),
-            self.n_noisy,
-            self.seed,
-            device=device,
-            shared=True,
-        )
 
     def trained(
         self, samples: NoisySamples, N: int, path: Path, progress: bool
@@ -327,7 +322,7 @@ RUNS: dict[str, dict[str, tuple[str, Run]]] = {
     "continuation": {
         # The size of the paper: S = 150 levels, of which 75 are below sigma = 0.1
         "paper": ("flows-d30-s150-continuation", Continued(
-            d=30, counts=(5, 11, 21, 31), n_noisy=500, n_levels=150, thin=(1, 5), keep_every=5)),
+            d=30, counts=(5, 8, 11), n_noisy=500, n_levels=150, thin=(1, 5), keep_every=5)),
         "quick": ("flows-d10-s150-continuation", Continued(
             n_levels=150, counts=(3, 5, 8), thin=(1, 5), keep_every=5)),
     },

