@@ -21,11 +21,12 @@ from .training import TrainingConfig
 __all__ = ["LAST", "NETWORKS", "OVER_TIME", "SAMPLE_STEPS", "STEPS", "OverTime", "denoising_error"]
 
 OVER_TIME = TrainingConfig(steps=24000, batch_size=16, lr_decay=False, ema=0.99)
+LONGER = 64000  # steps, for more than 256 digits
 STEPS = (
     *(80, 160, 240, 320, 480, 640, 960, 1280, 1920, 2560, 3840, 5120),
-    *(7680, 11520, 15360, 23040),
+    *(7680, 11520, 15360, 23040, 30720, 46080, 61440),
 )
-LAST = {16: 1280, 32: 1920, 64: 3840, 128: 7680, 256: 23040, 512: 3840}
+LAST = {16: 1280, 32: 1920, 64: 3840, 128: 7680, 256: 23040, 512: 61440}
 LAST_FULL = {32: 1280, 64: 2560, 128: 1920}
 SAMPLE_STEPS = 25  # of DDIM
 N_ERRORS = 256  # pairs of image and noise, of which each denoising error is the mean
@@ -107,7 +108,9 @@ class OverTime(Named):
     def config(self) -> TrainingConfig:
         """How it is trained."""
         size = self.n if self.variant == "full" else self.base.batch_size
-        return replace(self.base, seed=self.seed, batch_size=size)
+        # The learning rate is constant: the number of steps decides only where training ends
+        steps = LONGER if self.n > 256 else self.base.steps
+        return replace(self.base, seed=self.seed, batch_size=size, steps=steps)
 
     def images(self) -> torch.Tensor:
         """The digits, shape (n, 1, 8, 8)."""
@@ -136,4 +139,5 @@ NETWORKS = (
     *(OverTime(n, 2) for n in (16, 32, 64)),
     OverTime(256, 0),
     OverTime(128, 2),
+    OverTime(256, 1),
 )

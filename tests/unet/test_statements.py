@@ -120,10 +120,10 @@ def test_while_digits_are_learned_none_is_a_copy_and_later_many_are():
         assert not any(copied[step] for step in (80, 160, 240))
         first, later = (history.energy_distance(snapshots[s][0], held_out)[0] for s in (80, 240))
         assert later < 0.75 * first
-        # "The rows become twins", and "with 512 images they do not"
+        # "The rows become twins", and "with 512 images hardly any has a twin"; 3840 steps: none
         last = copied[network.snapshots[-1]]
         assert n > 64 or last > 100
-        assert n < 512 or last == 0
+        assert n < 512 or (last < 30 and copied[3840] == 0)
 
 
 @pytest.fixture(scope="module")
