@@ -23,7 +23,7 @@ from memnb import parameters
 from memnb.book.api import api_pages, package_map
 from memnb.book.check import check
 from memnb.book.layout import Layout
-from memnb.book.pages import times_page
+from memnb.book.pages import times_page, with_explorers
 from memnb.book.publish import configured, downloads, finish
 from memnb.book.verdicts import anchored, claims_page
 
@@ -386,3 +386,12 @@ def test_the_workflow_tests_before_it_publishes():
     assert jobs["publish"]["if"] == "github.ref == 'refs/heads/main'"
     pushed = [step["run"] for step in jobs["publish"]["steps"] if "run" in step]
     assert len(pushed) == 1 and pushed[0].rstrip().endswith("gh-pages")
+
+
+def test_a_page_names_the_explorers_that_it_shows():
+    page = "# A page\n\n% explorer: preface\n\nWords; % explorer: preface\n"
+    shown = with_explorers(page)
+    assert shown.count('class="memnb-live"') == 1 and "{raw} html" in shown
+    assert shown.endswith("\n\nWords; % explorer: preface\n")
+    with pytest.raises(ValueError, match=r"unknown explorer 'x', allowed: \['preface'\]"):
+        with_explorers("% explorer: x\n")

@@ -1,5 +1,7 @@
 """A page of the built site that a test opens, scrolls through and listens to."""
 
+import json
+
 from support import ROOT
 
 from memnb.book.api import api_pages
@@ -60,3 +62,53 @@ class Visit:
 
     def __exit__(self, *_):
         self.context.close()
+
+
+DRAWN = "document.querySelector('.memnb-live')?.dataset.drawn"
+
+
+class LivePage:
+    """The first live explorer of a page, which nothing may complain about."""
+
+    def __init__(self, browser, url, width=1280, **options):
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        self.page = self.context.new_page()
+        self.complaints = []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(url)
+        self.page.wait_for_function(DRAWN)
+        self.box = self.page.locator(".memnb-live").first
+        self.box.scroll_into_view_if_needed()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
+        assert self.complaints == []
+
+    def after(self, action):
+        """Do something, wait for the frame that follows, and return the new counts."""
+        before = self.page.evaluate(DRAWN)
+        action()
+        self.page.wait_for_function(f"{DRAWN} !== '{before}'")
+        return self.counts()
+
+    def counts(self, panel=0):
+        return json.loads(self.box.locator("canvas").nth(panel).get_attribute("data-counts"))
+
+    def slide(self, name, place):
+        change = "(s, v) => { s.value = v; s.dispatchEvent(new Event('input')); }"
+        self.box.locator(f"input[name={name}]").evaluate(change, place)
+
+    def button(self, name):
+        return self.box.get_by_role("button", name=name, exact=True)
+
+    def setting(self, name):
+        slider = self.box.locator(f"input[name={name}]")
+        return float(slider.evaluate("(s) => s.getAttribute('aria-valuetext')"))
+
+    def points(self):
+        labels = [h.get_attribute("aria-label") for h in
+                  self.box.locator(".memnb-live-stage").first.locator("button").all()]  # fmt: skip
+        return [[float(x) for x in label.split(" at ")[1].split(", ")] for label in labels]

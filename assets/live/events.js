@@ -24,7 +24,7 @@ function makeRamps(set, rho) {
   const unit = Math.max(...set.lengths, ...start.map(Math.abs), ...stop.map(Math.abs));
   return {
     start, stop, excess, unit, lengths: set.lengths, modes: new Map(), work: workspace(u.length),
-    coupling: u.map((a, n) => u.map((b, m) => (n === m ? 0 : dot(a, b)))),
+    coupling: u.map((a, n) => Float64Array.from(u, (b, m) => (n === m ? 0 : dot(a, b)))),
     beyond: set.lengths.map((length, n) => length - set.high[n] + rho),
   };
 }
@@ -79,13 +79,13 @@ function linearize(ramps, piece, forever) {
 
 function makeModes(ramps, piece, forever) {
   const root = piece.map((p, n) => (p === 1 ? Math.sqrt(1 + ramps.excess[n]) : 0));
-  const matrix = ramps.coupling.map((row, n) => row.map((g, m) => root[n] * g * root[m]));
+  const matrix = ramps.coupling.map((row, n) => Array.from(row, (g, m) => root[n] * g * root[m]));
   const excess = piece.map((p, n) => (p === 1 ? ramps.excess[n] : 0));
   const fill = Math.max(...excess, ...matrix.flat().map(Math.abs));
   matrix.forEach((row, n) => { row[n] += piece[n] === 1 ? excess[n] : -fill; });
   const { values, vectors } = eigh(matrix);
   const rate = values.map((x) => Math.max(-1, forever && Math.abs(x) <= BLUR ? 0 : x));
-  const p = vectors.map((q) => q.map((x, n) => root[n] * x));
+  const p = vectors.map((q) => Float64Array.from(q, (x, n) => root[n] * x));
   const gp = p.map((mode) => mode.map((x, n) => x + dot(ramps.coupling[n], mode)));
   return { rate, p, gp, root, size: Math.hypot(...root) };
 }

@@ -11,7 +11,7 @@ export function ramp(z, low, high, length, rho) {
 }
 
 // center + sum_n c_n u_n + share (y - center)
-function compose(set, c, y, share, out = []) {
+function compose(set, c, y, share, out = new Float64Array(y.length)) {
   const { center, directions } = set;
   for (let i = 0; i < y.length; i++) {
     let x = center[i] + share * (y[i] - center[i]);
@@ -21,11 +21,11 @@ function compose(set, c, y, share, out = []) {
   return out;
 }
 
-const heights = []; // of the ramps at one point
+let heights = new Float64Array(2); // of the ramps at one point
 
-export function denoise(set, rho, y, out = []) {
+export function denoise(set, rho, y, out) {
   const { center, directions, low, high, lengths } = set;
-  heights.length = directions.length;
+  if (heights.length !== directions.length) heights = new Float64Array(directions.length);
   for (let n = 0; n < directions.length; n++) {
     let z = 0;
     for (let i = 0; i < y.length; i++) z += directions[n][i] * (y[i] - center[i]);
@@ -34,11 +34,12 @@ export function denoise(set, rho, y, out = []) {
   return compose(set, heights, y, 0, out);
 }
 
-const apart = []; // how much farther than the nearest the points are
+let apart = new Float64Array(3); // how much farther than the nearest the points are
 
 // The posterior mean if y is one of the points plus noise of standard deviation sigma.
-export function empiricalBayes(points, sigma, y, out = []) {
+export function empiricalBayes(points, sigma, y, out = new Float64Array(y.length)) {
   const [count, d] = [points.length, y.length];
+  if (apart.length !== count) apart = new Float64Array(count);
   let [m, best] = [0, Infinity];
   for (let n = 0; n < count; n++) {
     let square = 0;
@@ -133,11 +134,11 @@ export const probabilityFlow = (set, rho, y, share) => probabilityPath(set, rho,
 // (its "3/8 rule", which torchdiffeq uses).
 export function stepped(h, y, grid) {
   const d = y.length;
-  const [x, a, b, c] = [[...y], [], [], []];
+  const [x, a, b, c] = [0, 1, 2, 3].map(() => new Float64Array(d));
   const path = [y];
   for (let i = 1; i < grid.length; i++) {
     const [r, dr, from] = [grid[i - 1], grid[i] - grid[i - 1], path[i - 1]];
-    const to = [];
+    const to = new Float64Array(d);
     let v = h(r, from);
     for (let j = 0; j < d; j++) {
       a[j] = v[j] - from[j];

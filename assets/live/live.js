@@ -1,7 +1,8 @@
 // A live explorer: its controls, its state, and the view that draws it.
+import { Basins } from "./basins.js";
 import { Plane } from "./plane.js";
 
-const VIEWS = { plane: Plane };
+const VIEWS = { basins: Basins, plane: Plane };
 const PLAY = 9000; // milliseconds from one end to the other
 const SILENCE = 500; // before the state is read out
 const REST = 900; // between the stops of an animation for those who want no motion
@@ -48,6 +49,8 @@ export function mount(box, spec) {
   const first = { ...spec.state };
   for (const control of controls) first[control.name] = control.start;
   let state = { ...first };
+  box.querySelector(".memnb-live-first")?.remove(); // the picture for those without this script
+  box.classList.toggle("memnb-live-compact", Boolean(spec.compact));
   make("p", box, spec.title, "memnb-live-title");
   const panel = make("div", box, "", "memnb-live-controls");
   const buttons = make("div", box, "", "memnb-live-buttons");
@@ -69,11 +72,13 @@ export function mount(box, spec) {
     waiting = false;
     const said = view.draw(state);
     if (note.textContent !== said.note) note.textContent = said.note;
-    clearTimeout(saying); // not at every frame
-    saying = setTimeout(() => {
+    clearTimeout(saying); // after the first frame not at each
+    const tell = () => {
       status.textContent = said.status;
       box.setAttribute("aria-label", `${spec.title}. ${said.status}`);
-    }, SILENCE);
+    };
+    if (box.dataset.drawn) saying = setTimeout(tell, SILENCE);
+    else tell();
     controls.forEach((control, k) => setters[k](state[control.name]));
     box.dataset.drawn = String(Number(box.dataset.drawn || 0) + 1);
   }
@@ -179,6 +184,8 @@ export function mount(box, spec) {
       update(restored);
     });
   }
+  addEventListener("beforeprint", show); // in the light colors that the page has then
+  addEventListener("afterprint", show);
   new MutationObserver(() => update({})).observe(document.documentElement, {
     attributes: true, attributeFilter: ["data-theme"],
   });

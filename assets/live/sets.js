@@ -3,6 +3,20 @@ import { dot, minus, norm } from "./linalg.js";
 
 export const CLASSES = ["training", "virtual", "boundary", "interior", "outside"];
 const ROUNDING = 32 * 2 ** -52;
+const numbers = (values) => Float64Array.from(values);
+
+// Every set has the same parts in the same order and stores numbers alike: what is computed for each
+// start is then compiled once for all kinds of sets, and several times as fast.
+function makeSet({ kind, points, center, directions, lengths, low, high, limit = Infinity }) {
+  const widths = high.map((h, n) => h - low[n]);
+  return {
+    kind, points: points.map(numbers), center: numbers(center),
+    directions: directions.map(numbers), lengths: numbers(lengths), low: numbers(low),
+    high: numbers(high), limit, ramps: null, sums: null,
+    oneWidth: widths.every((w) => Math.abs(w / widths[0] - 1) <= 64 * 2 ** -52),
+    maxRho: Math.min(...widths.map((w) => w / 2), limit),
+  };
+}
 
 // The set of points that is measured from one of them, or null.
 function fromCorner(points, k, rounding) {
@@ -77,17 +91,18 @@ export function trainingSet(points) {
   let set = onLine(points, rounding);
   for (let k = 0; k < points.length && !set; k++) set = fromCorner(points, k, rounding);
   set ??= triangle(points, rounding);
-  if (!set) return null;
-  const widths = set.high.map((h, n) => h - set.low[n]);
-  const oneWidth = widths.every((w) => Math.abs(w / widths[0] - 1) <= 64 * 2 ** -52);
-  return { ...set, oneWidth, maxRho: Math.min(...widths.map((w) => w / 2), set.limit ?? Infinity) };
+  return set && makeSet(set);
 }
+
+// Points without a closed form
+export const unknownSet = (points) => makeSet({
+  kind: "", points, center: points[0], directions: [], lengths: [], low: [], high: [],
+});
 
 export function coordinates(set, y) {
   const { center, directions } = set;
-  const z = [];
+  const z = new Float64Array(directions.length);
   for (let n = 0; n < directions.length; n++) {
-    z[n] = 0;
     for (let i = 0; i < y.length; i++) z[n] += directions[n][i] * (y[i] - center[i]);
   }
   return z;
@@ -99,7 +114,7 @@ export const fromCoordinates = (set, z) =>
 // Every sum of a subset of edges: which edges, and where.
 export function sums(set) {
   return Array.from({ length: 2 ** set.lengths.length }, (_, bits) => {
-    const on = set.lengths.map((_, n) => (bits >> n) & 1);
+    const on = Array.from(set.lengths, (_, n) => (bits >> n) & 1);
     return { on, point: fromCoordinates(set, on.map((b, n) => b * set.lengths[n])) };
   });
 }

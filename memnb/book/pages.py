@@ -1,10 +1,15 @@
-"""The book: the page of execution times, which the build writes from executed chapters."""
+"""The book: pages that the build writes or completes.
+
+The page of execution times is written from executed chapters; a line ``% explorer: NAME`` of a page
+is replaced by the explorer of that name, so far ``preface``.
+"""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-__all__ = ["times_page"]
+__all__ = ["times_page", "with_explorers"]
 
 
 def times_page(records: dict[str, dict[str, Any]], notebooks: dict[str, dict[str, Any]]) -> str:
@@ -42,6 +47,37 @@ def times_page(records: dict[str, dict[str, Any]], notebooks: dict[str, dict[str
         versions = ", ".join(f"{k} {v}" for k, v in first["versions"].items())
         lines += ["", f"Python {first['python']}, {versions}."]
     return "\n".join([*lines, ""])
+
+
+def with_explorers(text: str) -> str:
+    """Markdown in which each line ``% explorer: NAME`` is replaced by the explorer.
+
+    Parameters
+    ----------
+    text : str
+        Markdown, in which such a line is a comment.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If there is no explorer of a name.
+    """
+
+    from memnb.explorers.score_flow import field  # loads torch, which other commands do without
+
+    explorers = {"preface": lambda: field(compact=True)}
+
+    def html(found: re.Match[str]) -> str:
+        name = found[1]
+        if name not in explorers:
+            raise ValueError(f"unknown explorer {name!r}, allowed: {sorted(explorers)}")
+        return f"```{{raw}} html\n{explorers[name]().html()}\n```"
+
+    return re.sub(r"^% explorer: (\S+)$", html, text, flags=re.M)
 
 
 def load(path: Path) -> Any:

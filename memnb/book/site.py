@@ -91,6 +91,8 @@ def _stage(layout: Layout, stage: Path, chapters: list[str], config: dict[str, A
         text = json.dumps(verdicts.anchored(notebooks[chapter]))
         (stage / "notebooks" / f"{chapter}.ipynb").write_text(text)
     shutil.copytree(layout.root / "book", stage / "book")
+    for page in (stage / "book").glob("*.md"):
+        page.write_text(pages.with_explorers(page.read_text()))
     shutil.copytree(layout.root / "assets", stage / "assets")
     script = f'(() => {{\n"use strict";\n{live_script()}\nstart();\n}})();\n'
     (stage / "assets" / "memnb-live.js").write_text(script)

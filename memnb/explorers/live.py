@@ -7,6 +7,7 @@ what an executed notebook shows offline. On the website and in JupyterLab the sa
 and views only; ``tests/browser/test_live.py`` holds them against this package.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,7 @@ from memnb.figures.display import (
     framed,
     live_script,
 )
+from memnb.figures.picture import picture
 
 __all__ = ["Live", "Range"]
 
@@ -131,6 +133,8 @@ class Live(Explorer):
         Start values of what is not moved by a control but by hand, such as points; ready for JSON.
     play : str, optional
         The range that the play button moves.
+    compact : bool
+        Whether the controls stand beside the picture where there is room, not above it.
 
     Raises
     ------
@@ -153,6 +157,7 @@ class Live(Explorer):
         given: Mapping[str, Any],
         state: Mapping[str, Any],
         play: str | None = None,
+        compact: bool = False,
     ) -> None:
         super().__init__(frame, axes, alt, title, number)
         if not title.strip():
@@ -161,11 +166,12 @@ class Live(Explorer):
         if play is not None and play not in ranges:
             raise ValueError(f"play must be one of the ranges {ranges}, got {play!r}")
         self.view, self.given, self.state, self.play = view, dict(given), dict(state), play
+        self.compact = compact
 
     @property
     def anchor(self) -> str:
         """Name of the explorer in the address of a page, from its title."""
-        return "-".join(self.title.lower().split())
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
     def payload(self) -> dict[str, Any]:
         """What the page needs to compute the frames, as a dict ready for JSON.
@@ -196,6 +202,7 @@ class Live(Explorer):
             "title": self.title,
             "view": self.view,
             "play": self.play,
+            "compact": self.compact,
             "controls": controls,
             "state": self.state,
             "given": {**self.given, "alt": self.alt},
@@ -208,12 +215,15 @@ class Live(Explorer):
         return payload
 
     def html(self) -> str:
-        """The explorer as HTML, with its caption; its first frame has been computed here."""
-        self.figure()
+        """The explorer as HTML, with its caption.
+
+        Until its script runs, and where none does, it shows a picture of the first frame, which is
+        computed here; the script takes the picture away.
+        """
         content = (
             f'<div class="memnb-live" id="{self.anchor}" role="group" '
             f'aria-label="{escape(self.title)}">'
-            f"<noscript><p>{escape(self.alt)}</p></noscript>"
+            f'<div class="memnb-live-first">{picture(self.figure(), self.alt)}</div>'
             f'<script type="application/json">{embed_json(self.payload())}</script></div>'
         )
         return framed(content, self.number, self.title)

@@ -5,7 +5,7 @@ axes, so that moving one slider changes one thing: the same points stay on the s
 """
 
 import math
-from functools import cache
+from functools import cache, partial
 
 import torch
 
@@ -34,13 +34,16 @@ def _starts(n_starts, seed):
     return gaussian_starts(n_starts, MAX_DIM, seed=seed)
 
 
-def field(seed: int = 0) -> Live:
+def field(seed: int = 0, compact: bool = False) -> Live:
     r"""The plane of three points: vector field, starts at a chosen time, and where they end.
 
     Parameters
     ----------
     seed : int
         Seed of the starts, which are drawn uniformly from the window.
+    compact : bool
+        Whether there are only 40 starts, and no choice of their number and the flows, as on the
+        book's first page.
 
     Returns
     -------
@@ -74,16 +77,20 @@ def field(seed: int = 0) -> Live:
         "unit square, then slide along it to a corner; three corners are training points and "
         "the fourth, their sum, is a virtual point."
     )
+    if compact:
+        n, axes = 40, axes[:2]
+        starts = starts[:n]
     return Live(
-        frame,
+        partial(frame, n=n, show="score flow") if compact else frame,
         axes,
         alt,
-        "Score flow in the plane",
-        number="1.2",
+        "Where do these starts end?" if compact else "Score flow in the plane",
+        number=None if compact else "1.2",
         view="plane",
         given={"window": [low, high], "starts": starts.tolist(), "threshold": 0.2},
         state={"points": data.points.tolist()},
         play="r",
+        compact=compact,
     )
 
 

@@ -12,6 +12,7 @@ from functools import cache
 import torch
 
 from memnb.explorers.base import Axis, Explorer
+from memnb.explorers.live import Live, Range
 from memnb.figures import score_flow as figures
 from memnb.figures import simplex_data as planes
 from memnb.figures.style import with_note
@@ -20,6 +21,7 @@ from memnb.minnorm.denoisers import RampDenoiser
 from memnb.minnorm.endpoints import classify
 from memnb.minnorm.flows import probability_flow, score_flow
 from memnb.minnorm.planar import minimum_norm_planar
+from memnb.minnorm.recognize import training_set
 from memnb.minnorm.simplex import equilateral_triangle, obtuse_simplex, widest_angle
 from memnb.minnorm.stability import stationary_points
 from memnb.minnorm.stepped import score_flow_stepped
@@ -51,38 +53,53 @@ def _ramp_plane(data, rho, window):
     )
 
 
-def opening_angle(n_grid: int = 38) -> Explorer:
+def opening_angle(n_grid: int = 38) -> Live:
     r"""Three points at an opening angle: field, attractors and basins of the score flow.
 
     Parameters
     ----------
     n_grid : int
-        Starts along each axis.
+        Starts along each axis of the frame that is computed in Python.
 
     Returns
     -------
-    Explorer
-        Sliders: ``angle``, edge ``ratio`` :math:`L_2 / L_1` and ball radius ``rho``.
+    Live
+        Controls: ``angle`` between the edges, from right to straight, edge ``ratio``
+        :math:`L_2 / L_1` and ball radius ``rho``. The end of the second edge can be moved. A radius
+        beyond the limit, half the shorter edge, is held at 0.98 of it.
     """
-    window = _window(-1.6, 2.0, n_grid)
+    low, high = -1.6, 2.0
+    window = _window(low, high, n_grid)
 
     def frame(angle, ratio, rho):
-        return _ramp_plane(obtuse_simplex(3, 2, [1.0, ratio], angle=angle), rho, window)
+        turn = math.radians(angle)
+        third = {90: (0.0, ratio), 180: (-ratio, 0.0)}.get(
+            angle, (ratio * math.cos(turn), ratio * math.sin(turn))
+        )
+        data = training_set([(0.0, 0.0), (1.0, 0.0), third])
+        return _ramp_plane(data, rho if rho < data.max_rho else 0.98 * data.max_rho, window)
 
     axes = (
-        Axis(
-            "angle", "angle, degrees", (90.5, 92, 94, 96, 98, 100, 105, 110, 120, 135, 150), 94,
-            (90.5, 94, 98, 110, 150),
-        ),
-        Axis("ratio", "edge ratio L₂ / L₁", (0.7, 0.85, 1.0, 1.25, 1.5), 1.0, (0.7, 1.0, 1.5)),
-        Axis("rho", "ball radius ρ", (0.03, 0.05, 0.1, 0.15, 0.2, 0.3), 0.1, (0.03, 0.1, 0.3)),
-    )  # fmt: skip
+        Range("angle", "angle, degrees", 90, 180, 94, digits=1),
+        Range("ratio", "edge ratio L₂ / L₁", 0.5, 1.5, 1),
+        Range("rho", "ball radius ρ", 0.01, 0.5, 0.1),
+    )
     alt = (
         "The plane of three points with two edges at an obtuse angle, colored by where the score "
         "flow ends. Near 90 degrees the sum of the two edges attracts a quarter of the plane; as "
         "the angle opens its basin disappears and only the three training points attract."
     )
-    return Explorer(frame, axes, alt, "Opening the angle", number="3.1")
+    return Live(
+        frame,
+        axes,
+        alt,
+        "Opening the angle",
+        number="3.1",
+        view="basins",
+        given={"window": [low, high]},
+        state={},
+        play="angle",
+    )
 
 
 def triangle(n_grid: int = 40) -> Explorer:

@@ -34,7 +34,16 @@ __all__ = [
 ]
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
-LIVE = ("linalg", "sets", "events", "flows", "plane", "live")  # modules, each after what it uses
+LIVE = (
+    "linalg",
+    "sets",
+    "events",
+    "flows",
+    "stage",
+    "plane",
+    "basins",
+    "live",
+)  # modules, each after what it uses
 _NUMBER = re.compile(r"[1-9]\d*\.[1-9]\d*")
 
 

@@ -6,64 +6,21 @@ import math
 
 import pytest
 import torch
+from visits import DRAWN, LivePage
 
 import memnb
 from memnb.explorers.score_flow import field
 from memnb.figures.display import live_script
 
 PAGE = "notebooks/01-score-flow.html"
-DRAWN = "document.querySelector('.memnb-live')?.dataset.drawn"
 EXPLORER = field()
 STARTS = torch.tensor(EXPLORER.given["starts"], dtype=torch.float64)
 RIGHT = [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
 OBTUSE = [[0.0, 0.0], [1.2, 0.0], [-0.5, 0.9]]
 
 
-class Live:
-    """The explorer of chapter 1 in a page of its own."""
-
-    def __init__(self, browser, site_url, query="", width=1280, **options):
-        self.context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        self.page = self.context.new_page()
-        self.complaints = []
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(f"{site_url}/{PAGE}{query}")
-        self.page.wait_for_function(DRAWN)
-        self.box = self.page.locator(".memnb-live").first
-        self.box.scroll_into_view_if_needed()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.context.close()
-        assert self.complaints == []
-
-    def after(self, action):
-        """Do something, wait for the frame that follows, and return the new counts."""
-        before = self.page.evaluate(DRAWN)
-        action()
-        self.page.wait_for_function(f"{DRAWN} !== '{before}'")
-        return self.counts()
-
-    def counts(self, panel=0):
-        return json.loads(self.box.locator("canvas").nth(panel).get_attribute("data-counts"))
-
-    def slide(self, name, place):
-        change = "(s, v) => { s.value = v; s.dispatchEvent(new Event('input')); }"
-        self.box.locator(f"input[name={name}]").evaluate(change, place)
-
-    def button(self, name):
-        return self.box.get_by_role("button", name=name, exact=True)
-
-    def setting(self, name):
-        slider = self.box.locator(f"input[name={name}]")
-        return float(slider.evaluate("(s) => s.getAttribute('aria-valuetext')"))
-
-    def points(self):
-        labels = [h.get_attribute("aria-label") for h in
-                  self.box.locator(".memnb-live-stage").first.locator("button").all()]  # fmt: skip
-        return [[float(x) for x in label.split(" at ")[1].split(", ")] for label in labels]
+def Live(browser, site_url, query="", **options):
+    return LivePage(browser, f"{site_url}/{PAGE}{query}", **options)
 
 
 def expected(points, rho, n, flow="score"):
@@ -207,3 +164,39 @@ def test_a_live_explorer_is_light():
     """Data and script, compressed as every server sends them, and the data alone."""
     data, script = json.dumps(EXPLORER.payload()), live_script()
     assert len(gzip.compress((data + script).encode())) < 30_000
+
+
+def test_the_first_page_begins_with_the_plane(browser, site_url):
+    with LivePage(browser, f"{site_url}/book/intro.html") as live:
+        box = live.box.locator("canvas").first.bounding_box()
+        top = live.page.evaluate("scrollY") + box["y"]
+        assert top + box["height"] < 900  # above the fold
+        n = len(field(compact=True).given["starts"])
+        assert live.counts() == expected(RIGHT, 0.1, n)
+
+
+@pytest.mark.parametrize("page", ["book/intro.html", PAGE])
+def test_without_scripts_there_is_a_picture(browser, site_url, page):
+    context = browser.new_context(java_script_enabled=False)
+    view = context.new_page()
+    view.goto(f"{site_url}/{page}")
+    picture = view.locator(".memnb-live svg").first
+    assert picture.bounding_box()["width"] > 250
+    assert "three training points" in picture.get_attribute("aria-label")
+    context.close()
+
+
+def test_paper_is_light(browser, site_url):
+    with Live(browser, site_url, color_scheme="dark") as live:
+        ink = """() => { const c = document.querySelector('.memnb-live canvas');
+            const p = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+            let seen = 0;
+            for (let i = 0; i < p.length; i += 4) {
+              seen += p[i] < 60 && p[i + 1] < 60 && p[i + 2] < 60 && p[i + 3] > 200;
+            }
+            return seen; }"""
+        assert live.page.evaluate(ink) == 0
+        printed = f"() => {{ dispatchEvent(new Event('beforeprint')); return ({ink})(); }}"
+        assert live.page.evaluate(printed) > 0  # dark letters and circles
+        live.page.evaluate("dispatchEvent(new Event('afterprint'))")
+        live.page.wait_for_function(f"() => ({ink})() === 0")

@@ -1,0 +1,135 @@
+// Three points at an angle: where the score flow ends from every place, while the angle opens.
+import { Stage, say } from "./stage.js";
+import { FOREVER, LIMIT, markSums } from "./plane.js";
+import { denoise, scorePath } from "./flows.js";
+import { sumMargin, sums, trainingSet } from "./sets.js";
+
+const SHADES = { // of memnb.figures.style
+  training: ["#F0B184", "#D8935F", "#FBDFCA"], virtual: "#86BCDD", undecided: "#C8C8C8",
+};
+const PLACES = 72; // along each axis
+const FEW_PLACES = 30; // while a finger moves the edge
+const REACHED = 1e-3; // distance from an attractor
+
+// The points 0, (1, 0) and one at an angle in degrees; right and straight angles are exact.
+export function pointsAt(angle, ratio) {
+  if (angle === 180) return [[0, 0], [1, 0], [-ratio, 0]];
+  const turn = angle * Math.PI / 180;
+  return [[0, 0], [1, 0], [angle === 90 ? 0 : ratio * Math.cos(turn), ratio * Math.sin(turn)]];
+}
+
+// The end of the score flow from n times n places: the index of an attractor, counted from 1.
+export function basins(set, rho, attractors, [low, high], n) {
+  const step = (high - low) / (n - 1);
+  const index = new Uint8Array(n * n);
+  for (let k = 0; k < n * n; k++) {
+    const y = [low + step * (k % n), low + step * Math.floor(k / n)];
+    const [x] = scorePath(set, rho, y, FOREVER);
+    for (let m = 0; m < attractors.length && !index[k]; m++) {
+      if (Math.hypot(x[0] - attractors[m][0], x[1] - attractors[m][1]) < REACHED) index[k] = m + 1;
+    }
+  }
+  return index;
+}
+
+export class Basins {
+  constructor(box, spec, change) {
+    Object.assign(this, { spec, dragging: false });
+    const area = box.appendChild(document.createElement("div"));
+    area.className = "memnb-live-panels";
+    this.stage = new Stage(area, "score flow", spec.window, () => this.last && change({}));
+    const limits = Object.fromEntries(spec.controls.map((c) => [c.name, [c.low, c.high]]));
+    const within = (name, x, digits) => {
+      const [low, high] = limits[name];
+      return Number(Math.min(high, Math.max(low, x)).toFixed(digits));
+    };
+    const move = ([x, y]) => {
+      const angle = Math.atan2(Math.max(0, y), x) * 180 / Math.PI;
+      change({ angle: within("angle", angle, 1), ratio: within("ratio", Math.hypot(x, y), 2) });
+    };
+    const drag = (now) => () => {
+      this.dragging = now;
+      change({});
+    };
+    // Keys turn the edge or stretch it.
+    const nudge = ([turn, stretch], size) => change({
+      angle: within("angle", this.last.angle - turn * size, 1),
+      ratio: within("ratio", this.last.ratio + 0.02 * stretch * size, 2),
+    });
+    this.handle = this.stage.handle(move, nudge, drag(true), drag(false));
+  }
+
+  draw(state) {
+    const n = this.dragging ? FEW_PLACES : PLACES;
+    const key = [state.angle, state.ratio, state.rho, n].join();
+    if (key !== this.key) {
+      this.key = key;
+      this.solved = this.solve(state, n);
+    }
+    this.last = state;
+    const { set, rho, margin, stable, share, held } = this.solved;
+    this.paint(state);
+    const names = ["x₀", "x₁", "x₂", "x₁ + x₂"];
+    const percent = share.map((x) => `${Math.round(100 * x)} %`);
+    const words = `At ${state.angle} degrees and ρ = ${Number(rho.toFixed(3))} `
+      + `${percent[3]} of the starts end at the sum, ${percent.slice(0, 3).join(", ")} at `
+      + "the training points.";
+    say(this.stage.counts, words, (below) => {
+      below.replaceChildren(...names.map((name, m) => {
+        const part = document.createElement("span");
+        part.dataset.class = m < 3 ? "training" : "virtual";
+        part.textContent = `${name}: ${percent[m]}`;
+        return part;
+      }));
+      this.stage.canvas.dataset.counts = JSON.stringify(share.map((x) => Math.round(x * n * n)));
+      this.stage.canvas.setAttribute("aria-label", `${this.spec.alt} ${words}`);
+    });
+    const notes = [set.kind === "line" ? "On a line the edges have no sum."
+      : `The sum x₁ + x₂ is ${stable ? "stable" : "not stable"}: it is for ρ > `
+        + `${margin.toFixed(3)}${margin < set.maxRho ? "" : ", more than the edges leave room for"}.`];
+    if (held) notes.push(`The balls would overlap: ρ is held at ${rho.toFixed(3)}.`);
+    return { status: words, note: notes.join(" ") };
+  }
+
+  solve({ angle, ratio, rho: wanted }, n) {
+    const set = trainingSet(pointsAt(angle, ratio));
+    const rho = wanted < set.maxRho ? wanted : LIMIT * set.maxRho;
+    const margin = set.kind === "line" ? Infinity : sumMargin(set, [1, 1]);
+    const stable = margin < rho;
+    const points = pointsAt(angle, ratio);
+    const sum = stable ? [sums(set)[3].point] : [];
+    const index = basins(set, rho, [...points, ...sum], this.spec.window, n);
+    const share = [1, 2, 3, 4].map((m) => index.reduce((k, i) => k + (i === m), 0) / index.length);
+    return { set, rho, held: rho < wanted, margin, stable, index, n, share };
+  }
+
+  paint(state) {
+    const { set, rho, index, n } = this.solved;
+    const { stage } = this;
+    const ink = getComputedStyle(stage.figure).color;
+    stage.begin(ink);
+    // One pixel for each place, drawn large
+    const small = new OffscreenCanvas(n, n);
+    const pen = small.getContext("2d");
+    const shades = [SHADES.undecided, ...SHADES.training, SHADES.virtual];
+    shades.forEach((shade, m) => {
+      pen.fillStyle = shade;
+      for (let k = 0; k < n * n; k++) {
+        if (index[k] === m) pen.fillRect(k % n, n - 1 - Math.floor(k / n), 1, 1);
+      }
+    });
+    const gap = stage.size / (n - 1);
+    stage.pen.imageSmoothingEnabled = false;
+    stage.pen.drawImage(small, -gap / 2, -gap / 2, n * gap, n * gap);
+    stage.axes("#222222");
+    stage.arrows((y) => denoise(set, rho, y), 11, "rgba(60,60,60,0.75)");
+    const [x0, x1, x2] = pointsAt(state.angle, state.ratio);
+    stage.stroke("#222222", 2, [[x1, x0, x2]]);
+    stage.circles(set.points, rho, "#222222");
+    stage.marks(set.points, 0, 6, false, "#D55E00");
+    stage.colors = ["#D55E00", "#0072B2"]; // on shades, whatever the page
+    markSums(stage, set, rho);
+    stage.put(this.handle, x2,
+      `edge to x₂, at ${state.angle} degrees, length ${state.ratio}`);
+  }
+}

@@ -1,0 +1,184 @@
+// A square part of the plane on a canvas, with handles that a finger or the arrow keys move.
+
+const COLORS = ["#D55E00", "#0072B2", "#009E73", "#E69F00", "#999999"]; // of the endpoint classes
+const DARK_COLORS = ["#D55E00", "#56B4E9", "#009E73", "#E69F00", "#999999"];
+// The symbols of memnb.figures.style: circle, diamond, square, triangle, cross.
+const SHAPES = [null, [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]],
+  [[-1, -1], [1, -1], [1, 1], [-1, 1]], [[0, -1.2], [1.1, 0.9], [-1.1, 0.9]],
+  [[-1, -1], [1, 1], [0, 0], [1, -1], [-1, 1], [0, 0]]];
+const ARROW_KEYS = {
+  ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1],
+};
+
+// A box that stays as it is until its words change: what is not touched needs no new layout.
+export function say(box, words, fill) {
+  if (box.dataset.words === words) return;
+  box.dataset.words = words;
+  fill(box);
+}
+
+export class Stage {
+  // resized() is called when there is another size to draw for.
+  constructor(parent, title, [low, high], resized) {
+    const add = (tag, to, name) => {
+      const element = to.appendChild(document.createElement(tag));
+      element.className = name;
+      return element;
+    };
+    this.figure = add("div", parent, "memnb-live-panel");
+    add("div", this.figure, "").textContent = title;
+    this.square = add("div", this.figure, "memnb-live-stage");
+    this.canvas = add("canvas", this.square, "");
+    this.canvas.setAttribute("role", "img");
+    this.counts = add("div", this.figure, "memnb-live-counts");
+    this.pen = this.canvas.getContext("2d");
+    Object.assign(this, { low, high, title });
+    new ResizeObserver(() => {
+      this.size = this.square.clientWidth || this.size;
+      resized();
+    }).observe(this.square);
+  }
+
+  // A button that a finger moves to places, move(place), and an arrow key on, nudge(way, size), five
+  // times as far with the shift key; grab() and drop() are called around what a finger does.
+  handle(move, nudge, grab, drop) {
+    const handle = this.square.appendChild(document.createElement("button"));
+    handle.type = "button";
+    handle.className = "memnb-live-handle";
+    handle.addEventListener("pointerdown", (event) => {
+      handle.setPointerCapture(event.pointerId);
+      grab();
+    });
+    handle.addEventListener("pointermove", (event) => {
+      if (!handle.hasPointerCapture(event.pointerId)) return;
+      const box = this.square.getBoundingClientRect();
+      const scale = (this.high - this.low) / box.width;
+      move(this.inside([this.low + (event.clientX - box.left) * scale,
+        this.high - (event.clientY - box.top) * scale]));
+    });
+    handle.addEventListener("pointerup", drop);
+    handle.addEventListener("pointercancel", drop);
+    handle.addEventListener("keydown", (event) => {
+      if (!ARROW_KEYS[event.key]) return;
+      event.preventDefault();
+      nudge(ARROW_KEYS[event.key], event.shiftKey ? 5 : 1);
+    });
+    return handle;
+  }
+
+  // The nearest place at which a handle can still be seen
+  inside(place) {
+    return place.map((x) => Math.min(this.high - 0.1, Math.max(this.low + 0.1, x)));
+  }
+
+  put(handle, point, words) {
+    const [x, y] = this.px(point);
+    const place = `translate(${x.toFixed(2)}px, ${y.toFixed(2)}px)`;
+    if (handle.style.transform === place) return;
+    handle.style.transform = place;
+    handle.setAttribute("aria-label", words);
+  }
+
+  px([x, y]) {
+    return [(x - this.low) * this.scale, (this.high - y) * this.scale];
+  }
+
+  // An empty picture of this size in the ink of the page
+  begin(ink) {
+    const { canvas, pen, square } = this;
+    this.size ||= square.clientWidth;
+    const ratio = window.devicePixelRatio || 1;
+    const pixels = Math.round(this.size * ratio);
+    if (canvas.width !== pixels) canvas.width = canvas.height = pixels;
+    this.scale = this.size / (this.high - this.low);
+    const light = (ink.match(/\d+/g) || [0])[0] > 128; // light ink on a dark page
+    this.colors = light ? DARK_COLORS : COLORS;
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.clearRect(0, 0, this.size, this.size);
+  }
+
+  axes(ink) {
+    const { low, high, pen, size } = this;
+    pen.font = "12px system-ui, sans-serif";
+    pen.fillStyle = ink;
+    const grid = [];
+    for (let t = Math.ceil(low * 2) / 2; t < high; t += 0.5) {
+      grid.push([[t, low], [t, high]], [[low, t], [high, t]]);
+      pen.fillText(String(t), this.px([t, low])[0] + 3, size - 4);
+      if (t > low + 0.3) pen.fillText(String(t), 3, this.px([low, t])[1] - 3);
+    }
+    this.stroke("rgba(128,128,128,0.25)", 1, grid);
+  }
+
+  // Many lines of one look at once: one by one they would take most of a frame.
+  stroke(color, width, lines, alpha = 1) {
+    const { pen, low, high, scale } = this;
+    pen.globalAlpha = alpha;
+    pen.strokeStyle = color;
+    pen.lineWidth = width;
+    pen.beginPath();
+    for (const line of lines) {
+      for (let i = 0; i < line.length; i++) {
+        const [x, y] = [(line[i][0] - low) * scale, (high - line[i][1]) * scale];
+        if (i) pen.lineTo(x, y);
+        else pen.moveTo(x, y);
+      }
+    }
+    pen.stroke();
+    pen.globalAlpha = 1;
+  }
+
+  circles(points, radius, color) {
+    const { pen } = this;
+    pen.setLineDash([3, 3]);
+    pen.strokeStyle = color;
+    pen.lineWidth = 1;
+    for (const point of points) {
+      pen.beginPath();
+      pen.arc(...this.px(point), Math.max(0.5, radius * this.scale), 0, 2 * Math.PI);
+      pen.stroke();
+    }
+    pen.setLineDash([]);
+  }
+
+  // Arrows h(y) - y at n times n places.
+  arrows(h, n, color) {
+    const { low, high } = this;
+    const gap = (high - low) / n;
+    const arrows = Array.from({ length: n * n }, (_, k) => {
+      const [x, y] = [low + gap * ((k % n) + 0.5), low + gap * (Math.floor(k / n) + 0.5)];
+      const to = h([x, y]);
+      const [u, v] = [to[0] - x, to[1] - y];
+      const speed = Math.hypot(u, v);
+      const length = 0.9 * gap / (speed + 0.25);
+      const tip = [x + length * u, y + length * v];
+      const [a, b] = [0.2 * gap * u / (speed || 1), 0.2 * gap * v / (speed || 1)];
+      const barb = (s) => [tip[0] - a + s * 0.6 * b, tip[1] - b - s * 0.6 * a];
+      return [[x, y], tip, barb(1), tip, barb(-1)];
+    });
+    this.stroke(color, 1, arrows);
+  }
+
+  // Symbols of an endpoint class
+  marks(points, label, size, open = false, color = this.colors[label]) {
+    const { pen } = this;
+    const shape = SHAPES[label];
+    pen.fillStyle = pen.strokeStyle = color;
+    pen.beginPath();
+    for (const point of points) {
+      const [x, y] = this.px(point);
+      if (shape) {
+        shape.forEach(([a, b], i) => {
+          if (i) pen.lineTo(x + size * a, y + size * b);
+          else pen.moveTo(x + size * a, y + size * b);
+        });
+        pen.closePath();
+      } else {
+        pen.moveTo(x + size, y);
+        pen.arc(x, y, size, 0, 2 * Math.PI);
+      }
+    }
+    if (open || label === 4) pen.stroke();
+    else pen.fill();
+  }
+}

@@ -1,0 +1,87 @@
+"""Opening the angle, on the site: basins are those of Python, and an edge can be dragged."""
+
+import math
+
+import pytest
+import torch
+from visits import LivePage
+
+import memnb
+from memnb.explorers.simplex_data import opening_angle
+from memnb.minnorm.stability import stationary_points
+
+PAGE = "notebooks/03-simplex-data.html"
+EXPLORER = opening_angle()
+PLACES = 72
+
+
+@pytest.fixture
+def live(browser, site_url):
+    with LivePage(browser, f"{site_url}/{PAGE}") as visit:
+        yield visit
+
+
+def shares(live):
+    return [count / PLACES**2 for count in live.counts()]
+
+
+def expected(points, rho):
+    """Shares of starts that end at the points and at their sum."""
+    data = memnb.training_set(points)
+    denoiser = memnb.RampDenoiser(data, rho if rho < data.max_rho else 0.98 * data.max_rho)
+    ticks = torch.linspace(*EXPLORER.given["window"], PLACES, dtype=torch.float64)
+    ends = memnb.score_flow(torch.cartesian_prod(ticks, ticks), denoiser, math.inf)
+    found = stationary_points(denoiser)
+    attractors = torch.cat([data.points.new_tensor(points), data.points.new_tensor([points[1]])])
+    attractors[3] += attractors[2]
+    stable = found.points[found.stable]
+    assert torch.cdist(stable, attractors).amin(dim=1).max() < 1e-9  # there are no others
+    reached = (torch.cdist(ends, attractors) < 1e-3).double().mean(dim=0).tolist()
+    return [*reached[:3], 0.0] if data.kind == "line" else reached  # where the sum is x_0
+
+
+def corner(angle, ratio):
+    turn = math.radians(angle)
+    x, y = {90: (0.0, ratio), 180: (-ratio, 0.0)}.get(
+        angle, (ratio * math.cos(turn), ratio * math.sin(turn))
+    )
+    return [(0.0, 0.0), (1.0, 0.0), (x, y)]
+
+
+def test_every_control_at_both_ends(live):
+    now = dict(EXPLORER.start)
+    # A start that lies on the border of two basins may end at either.
+    border = 3 / PLACES
+    for axis in EXPLORER.axes:
+        for end, place in (("high", 1e9), ("low", -1e9)):
+            live.after(lambda a=axis.name, p=place: live.slide(a, p))
+            now[axis.name] = getattr(axis, end)
+            assert live.setting(axis.name) == now[axis.name]
+            points = corner(now["angle"], now["ratio"])
+            assert shares(live) == pytest.approx(expected(points, now["rho"]), abs=border)
+    live.after(lambda: live.button("Reset").click())
+    start = EXPLORER.start
+    reached = expected(corner(start["angle"], start["ratio"]), start["rho"])
+    assert shares(live) == pytest.approx(reached, abs=1e-3) and reached[3] > 0.1
+
+
+def test_the_edge_is_dragged_until_its_sum_is_lost(live):
+    note = live.box.locator(".memnb-live-note")
+    assert "is stable: it is for ρ > 0.070" in note.inner_text()
+    handle = live.box.locator(".memnb-live-handle")
+    box, stage = handle.bounding_box(), live.box.locator(".memnb-live-stage").bounding_box()
+    low, high = EXPLORER.given["window"]
+    scale = stage["width"] / (high - low)
+    live.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    live.page.mouse.down()
+    live.page.mouse.move(stage["x"] + (-0.5 - low) * scale, stage["y"] + (high - 0.9) * scale)
+    live.page.wait_for_timeout(100)
+    live.after(live.page.mouse.up)
+    assert live.setting("angle") == pytest.approx(119.1, abs=1)
+    assert live.setting("ratio") == pytest.approx(1.03, abs=0.02)
+    assert "not stable" in note.inner_text() and shares(live)[3] == 0
+    handle.focus()
+    before = live.setting("angle")
+    live.after(lambda: live.page.keyboard.press("Shift+ArrowLeft"))
+    assert live.setting("angle") == pytest.approx(before + 5)
+    assert f"at {live.setting('angle'):g} degrees" in handle.get_attribute("aria-label")
