@@ -170,7 +170,10 @@ class Live(Explorer):
 
     @property
     def anchor(self) -> str:
-        """Name of the explorer in the address of a page, from its title."""
+        """Name of the explorer in the address of a page, from its title.
+
+        The id of its element begins with ``explorer-``, as a heading may have the same name.
+        """
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
     def payload(self) -> dict[str, Any]:
@@ -221,7 +224,7 @@ class Live(Explorer):
         computed here; the script takes the picture away.
         """
         content = (
-            f'<div class="memnb-live" id="{self.anchor}" role="group" '
+            f'<div class="memnb-live" id="explorer-{self.anchor}" role="group" '
             f'aria-label="{escape(self.title)}">'
             f'<div class="memnb-live-first">{picture(self.figure(), self.alt)}</div>'
             f'<script type="application/json">{embed_json(self.payload())}</script></div>'
