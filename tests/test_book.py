@@ -258,7 +258,7 @@ def test_api_pages_follow_the_map_of_the_package():
     assert re.findall(r"file: book/(api\S*)", toc) == list(pages)
     assert re.findall(r"\]\((api-\w+)\.md\)", pages["api"]) == list(pages)[1:]
     assert pages["api-explorers"].startswith(
-        "# memnb.explorers: one module a chapter: figures with sliders, and their ranges "
+        "# memnb.explorers: one module a chapter: figures with controls, and their values "
         "(all chapters)\n"
     )
     # Every name is documented where it is defined; what is re-exported not a second time.
