@@ -29,6 +29,7 @@ __all__ = [
     "iterated",
     "shares",
     "stable",
+    "stable_pairs",
 ]
 
 ORDERS = (2, 3, 4)
@@ -87,6 +88,31 @@ def stable(arrays: Arrays, order: int, column: int = 0, limit: float = 0.2) -> t
 def shares(arrays: Arrays, column: int = 0, limit: float = 0.2) -> dict[int, torch.Tensor]:
     """Share of stable sums of every network by order, float64 (networks,), see :func:`stable`."""
     return {k: stable(arrays, k, column, limit).double().mean(dim=1) for k in ORDERS}
+
+
+def stable_pairs(arrays: Arrays, N: int, d: int, most: float) -> torch.Tensor:
+    """Share of stable pair sums of every kept network of a run of flows at low noise.
+
+    Parameters
+    ----------
+    arrays : dict of Tensor
+        Of a run of :class:`memnb.shallow.runs.Flows`.
+    N, d : int
+        Training points and dimension.
+    most : float
+        Highest noise level.
+
+    Returns
+    -------
+    Tensor, float64 (networks,)
+    """
+    networks, data = load_networks(arrays, f"_{N}"), orthogonal_set(N, d, dtype=torch.float32)
+    levels = arrays["sigma"][:: len(arrays["sigma"]) // networks.n_nets]
+    drifts = [
+        sum_drift(networks.network(int(k)), data, subsets(data.n_ramps, 2))[:, 0]
+        for k in (levels <= most).nonzero()
+    ]
+    return (torch.stack(drifts) <= 0.2).double().mean(dim=1)
 
 
 def definitions(arrays: Arrays) -> dict[tuple[str, float], list[float]]:

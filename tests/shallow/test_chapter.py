@@ -145,6 +145,21 @@ def test_shares_and_readings_are_those_of_the_drifts():
     assert rows["once, L∞", 0.2] == [0.5] * 3 and rows["once, L∞", 0.3] == [1.0] * 3
 
 
+def test_stable_pairs_of_known_networks():
+    """A network that is the sum of ramps holds all pairs; one whose output is zero holds none."""
+    data, rho = memnb.orthogonal_set(4, 3), 0.1
+    slope = 1 / (1 - 2 * rho)
+    u = data.points[1:]  # of length one
+    W = torch.cat([u, u])
+    b = torch.tensor([-rho] * 3 + [rho - 1] * 3, dtype=F64)
+    A = torch.cat([slope * u.T, -slope * u.T], dim=1)
+    good = {"W": torch.cat([W, b[:, None]], dim=1), "A": A, "V": torch.zeros(3, 4)}
+    arrays = {f"{k}_4": torch.stack([v, v, v * (k != "A")]) for k, v in good.items()}
+    arrays["sigma"] = torch.tensor([0.3, 0.25, 0.09, 0.08, 0.05, 0.04])  # every second one is kept
+    assert stable_sums.stable_pairs(arrays, 4, 3, 0.1).tolist() == [1.0, 0.0]
+    assert len(stable_sums.stable_pairs(arrays, 4, 3, 0.5)) == 3
+
+
 def test_a_kept_network_is_checked_and_a_changed_one_is_noticed(tmp_path):
     run = runs.Stability(
         N=5, d=4, n_noisy=20, width=64, rounds=60, steps=50, penalty=None, settle_tol=0.02
