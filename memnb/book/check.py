@@ -65,7 +65,7 @@ def _chapter(layout: Layout, chapter: str, sources: Mapping[str, dialect.Source]
                 yield f"cell {number}: a line of {len(line)} characters, allowed: {MAX_WIDTH}"
         if cell["outputs"] and "keep_output" not in tag:
             yield f"cell {number}: outputs outside a cell tagged `keep_output`"
-        if "keep_output" in tag and "# NBVAL_CHECK_OUTPUT" not in text:
+        if "keep_output" in tag and "nbval-check-output" not in tag:
             yield f"cell {number}: kept outputs that nbval does not check"
         if re.search(r"^\s*assert\b", text, re.MULTILINE):
             yield f"cell {number}: a bare assert: say what failed, with claims.check(...)"

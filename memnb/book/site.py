@@ -28,7 +28,7 @@ from memnb.processes import tied
 __all__ = ["BuildFailed", "build", "serve"]
 
 
-_FOR_TOOLS = re.compile(r"^# NBVAL_\w+\n|[ ]+# fmt: skip$", re.MULTILINE)
+_FOR_TOOLS = re.compile(r"[ ]+# fmt: skip$", re.MULTILINE)
 
 
 class BuildFailed(RuntimeError):
