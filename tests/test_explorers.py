@@ -341,7 +341,7 @@ def test_a_live_explorer_is_declared_like_any_other(monkeypatch):
     explorer = Live(line, RANGES, "A line </script> a.", "A line", "2.3", play="a", **PAGE)
     assert RANGES[1].values == (0, 1, 2, 3) and explorer.anchor == "a-line"
     html = explorer.html()
-    assert 'id="figure-2-3"' in html and 'id="a-line"' in html
+    assert 'id="figure-2-3"' in html and 'id="explorer-a-line"' in html
     inside = html.split('<script type="application/json">')[1].rsplit("</script>", 1)[0]
     assert "</script" not in inside
     spec = json.loads(inside)
