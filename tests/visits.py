@@ -52,8 +52,10 @@ class Visit:
         for y in range(0, height + 1, 750):
             self.page.evaluate(f"window.scrollTo(0, {y})")
             self.page.wait_for_timeout(40)
+        # A busy machine may pass a figure between two frames: go there again
         self.page.wait_for_function(
-            "[...document.querySelectorAll('.memnb-plot')].every((p) => p.dataset.drawn)"
+            "() => { const left = [...document.querySelectorAll('.memnb-plot')]"
+            ".find((p) => !p.dataset.drawn); left?.scrollIntoView(); return !left; }"
         )
         self.page.evaluate("window.scrollTo(0, 0)")
 
