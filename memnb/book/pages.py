@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from memnb.validation import check_choice
+
 __all__ = ["times_page", "with_explorers"]
 
 
@@ -72,9 +74,7 @@ def with_explorers(text: str) -> str:
     explorers = {"preface": lambda: field(compact=True)}
 
     def html(found: re.Match[str]) -> str:
-        name = found[1]
-        if name not in explorers:
-            raise ValueError(f"unknown explorer {name!r}, allowed: {sorted(explorers)}")
+        name = check_choice("explorer", found[1], tuple(explorers))
         return f"```{{raw}} html\n{explorers[name]().html()}\n```"
 
     return re.sub(r"^% explorer: (\S+)$", html, text, flags=re.M)
