@@ -27,6 +27,12 @@ def explorer(request):
     return ALL[request.param]()
 
 
+@pytest.fixture(scope="module")
+def payload(explorer):
+    """What the website gets, computed once."""
+    return explorer.payload()
+
+
 def numbers(figure):
     """All coordinates of a figure's traces."""
     for trace in figure.data:
@@ -65,8 +71,7 @@ def test_counts_add_up_to_the_number_of_starts():
             np.testing.assert_array_equal(heights, total)
 
 
-def test_the_payload_holds_the_frames(explorer):
-    payload = explorer.payload()
+def test_the_payload_holds_the_frames(explorer, payload):
     if isinstance(explorer, Live):  # the page computes them, see tests/browser/test_live_page.py
         controls = {c["name"]: c["start"] for c in payload["controls"]}
         assert controls == explorer.start
@@ -89,11 +94,10 @@ def stored(payload, index):
     return list(figure["data"].values()), figure["layout"]
 
 
-def test_every_combination_has_a_frame_or_a_reason_and_can_be_reached(explorer):
+def test_every_combination_has_a_frame_or_a_reason_and_can_be_reached(explorer, payload):
     """From the start, one control after another, without a combination that has no frame."""
     if isinstance(explorer, Live):
         return
-    payload = explorer.payload()
     shape = [len(control["values"]) for control in payload["controls"]]
     places = np.empty(len(payload["frames"]), dtype=object)
     places[:] = payload["frames"]
