@@ -322,7 +322,7 @@ RUNS: dict[str, dict[str, tuple[str, Run]]] = {
     "continuation": {
         # The size of the paper: S = 150 levels, of which 75 are below sigma = 0.1
         "paper": ("flows-d30-s150-continuation", Continued(
-            d=30, counts=(5, 8, 11, 21), n_noisy=500, n_levels=150, thin=(1, 5), keep_every=5)),
+            d=30, counts=(5, 8, 11, 21, 31), n_noisy=500, n_levels=150, thin=(1, 5), keep_every=5)),
         "quick": ("flows-d10-s150-continuation", Continued(
             n_levels=150, counts=(3, 5, 8), thin=(1, 5), keep_every=5)),
     },
