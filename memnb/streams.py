@@ -6,8 +6,8 @@ same number give *the same* numbers, so that, for example, the noise of a sample
 be its starting point. Here every purpose has a name, and its stream is determined by the seed, the
 name and, where there are many of a kind, their numbers:
 
-.. math:: \text{stream} = \operatorname{SeedSequence}\big(\text{seed},\,
-          \text{spawn key} = (\text{CRC-32 of the purpose}, k_1, k_2, \dots)\big).
+.. math:: \text{stream} = \operatorname{SeedSequence}\big(&\text{seed}, \\
+          & \text{spawn key} = (\text{CRC-32 of the purpose}, k_1, k_2, \dots)\big).
 
 Streams of different purposes are independent in the sense of :class:`numpy.random.SeedSequence`;
 the same arguments give the same stream on every machine, in every process and in any order. Nothing

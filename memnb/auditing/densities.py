@@ -5,8 +5,9 @@ generated density from that of the training set, minus its squared distance from
 original points, here the held-out ones. All are sums of Gaussian kernels of one width
 :math:`\epsilon`, so that
 
-.. math:: \int \rho_A \rho_B = \frac{1}{|A| |B|} \sum_{ij} \mathcal{N}(a_i - b_j \mid 0, 2
-          \epsilon^2), \qquad \Delta = \int \rho_T^2 - \int \rho_O^2 - 2 \int \rho_G \rho_T
+.. math:: \int \rho_A \rho_B &= \frac{1}{|A| |B|} \sum_{ij} \mathcal{N}(a_i - b_j \mid 0, 2
+          \epsilon^2), \\
+          \Delta &= \int \rho_T^2 - \int \rho_O^2 - 2 \int \rho_G \rho_T
           + 2 \int \rho_G \rho_O .
 
 Each draw takes the same number m of points of each set, so the terms i = j of the first two

@@ -12,8 +12,8 @@ share of copies is the one asked for, or follows from a closed form.
   :math:`\rho`, to 1 from :math:`1 - \rho` on, and to a point between otherwise. With the
   probabilities a and b of 0 and 1,
 
-  .. math:: P(\text{training point}) = a^K + K b a^{K-1} , \qquad
-            P(\text{virtual point}) = (a + b)^K - P(\text{training point}) ,
+  .. math:: P(\text{training point}) &= a^K + K b a^{K-1} , \\
+            P(\text{virtual point}) &= (a + b)^K - P(\text{training point}) ,
 
   and all other ends are on the boundary of the box or in it. Virtual points are *not* copies.
 - **The linear model** (chapter 5): a Gaussian fitted to n points. It copies none of them, but

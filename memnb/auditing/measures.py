@@ -93,8 +93,8 @@ def nearer_to_training(generated: Features, pool_size: int, n_training: int) -> 
 def z_score(held_out: np.ndarray, generated: np.ndarray) -> float:
     r"""Mann-Whitney z-score of distances: negative if those of generated points are smaller.
 
-    .. math:: z = \frac{U - nm/2}{\sqrt{nm(n + m + 1)/12}}, \qquad
-              U = \#\{(i, j): g_j > h_i\} + \tfrac12 \#\{(i, j): g_j = h_i\} .
+    .. math:: z &= \frac{U - nm/2}{\sqrt{nm(n + m + 1)/12}}, \\
+              U &= \#\{(i, j): g_j > h_i\} + \tfrac12 \#\{(i, j): g_j = h_i\} .
 
     Parameters
     ----------

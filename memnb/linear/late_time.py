@@ -8,8 +8,10 @@ The Ornstein-Uhlenbeck process takes the n training points to the mixture
 With :math:`\pi_k(x)` the probability that x came from point k, and the mean and covariance of the
 points under it,
 
-.. math:: \nabla \log\hat\rho = \frac{e^{-t} \langle y \rangle_\pi - x}{\delta_t}, \qquad
-   \nabla^2 \log\hat\rho = -\frac{e^{-2t}}{\delta_t} \Sigma_t(x), \qquad
+.. math::
+
+   \nabla \log\hat\rho &= \frac{e^{-t} \langle y \rangle_\pi - x}{\delta_t}, \\
+   \nabla^2 \log\hat\rho &= -\frac{e^{-2t}}{\delta_t} \Sigma_t(x), \qquad
    \Sigma_t(x) = e^{2t} I - \frac{1}{\delta_t} \operatorname{Cov}_\pi(y) .
 
 **Late times.** For :math:`t \to \infty` the weights :math:`\pi_k` become 1/n for all x, and

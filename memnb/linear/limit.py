@@ -14,8 +14,10 @@ with :math:`a^2 = c` and :math:`t = (1 - c) \gamma / x`, x from that law:
 of the law of Marchenko and Pastur, which solves a quadratic. With
 :math:`q = 1 / (1 + \tilde\delta)` and both eliminated, :math:`\delta = q / (c q^2 - z)` and
 
-.. math:: (1 - \gamma) c^2 q^4 + c \big((2 \gamma - 1) z + \gamma - c\big) q^3
-   - \gamma z (1 + c + z) q^2 + z \big((1 + \gamma) z + c\big) q - z^2 = 0 .
+.. math::
+
+   & (1 - \gamma) c^2 q^4 + c \big((2 \gamma - 1) z + \gamma - c\big) q^3 \\
+   & - \gamma z (1 + c + z) q^2 + z \big((1 + \gamma) z + c\big) q - z^2 = 0 .
 
 On the spectrum it has one pair of complex roots, and the density is
 :math:`\operatorname{Im} \delta / \pi` for one of them; elsewhere all four are real.

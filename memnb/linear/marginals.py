@@ -3,9 +3,11 @@ r"""Chapter 5, appendix: ordinary and stochastic differential equations with one
 Let :math:`x_t = a(t)\, y + b(t)\, z` with y from the data, z standard normal, :math:`a = e^{-t}`,
 :math:`b = \sqrt{1 - e^{-2t}}`, and :math:`\rho_t` the density of :math:`x_t`. Then
 
-.. math:: \partial_t \rho_t + \nabla \cdot (v_t \rho_t) = 0, \qquad
-   v_t(x) = \dot a\, \mathbb{E}[y | x_t = x] + \dot b\, \mathbb{E}[z | x_t = x], \qquad
-   s_t(x) = \nabla \log \rho_t(x) = -\frac{\mathbb{E}[z | x_t = x]}{b} .
+.. math::
+
+   \partial_t \rho_t &= -\nabla \cdot (v_t \rho_t), \\
+   v_t(x) &= \dot a\, \mathbb{E}[y | x_t = x] + \dot b\, \mathbb{E}[z | x_t = x], \\
+   s_t(x) &= \nabla \log \rho_t(x) = -\frac{\mathbb{E}[z | x_t = x]}{b} .
 
 As :math:`\nabla \cdot (s \rho) = \Delta \rho`, for every :math:`\lambda(t) \ge 0` the equations
 

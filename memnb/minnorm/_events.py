@@ -15,9 +15,9 @@ Let :math:`q_j` be the eigenvectors of the symmetric matrix :math:`D^{1/2} G D^{
 
 .. math::
 
-    z(r) = e^{-r} z(0) + G\, c(r), \qquad
-    c(r) = (1 - e^{-r})\, \varphi(z(0)) + \sum_j p_j A_j F(\mu_j, r), \qquad
-    F(\mu, r) = \int_0^r e^{-t}\, \frac{e^{\mu t} - 1}{\mu}\, dt .
+    z(r) &= e^{-r} z(0) + G\, c(r), \\
+    c(r) &= (1 - e^{-r})\, \varphi(z(0)) + \sum_j p_j A_j F(\mu_j, r), \\
+    F(\mu, r) &= \int_0^r e^{-t}\, \frac{e^{\mu t} - 1}{\mu}\, dt .
 
 The coefficients c give the point itself, :math:`y(r) = \bar x + e^{-r} (y(0) - \bar x) +
 \sum_n c_n u_n`, without an inverse of G. So G may be singular (three directions in a plane).

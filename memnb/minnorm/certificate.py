@@ -6,8 +6,8 @@ output weights solve a convex program,
 
 .. math::
 
-    \min_{a_k, V, c} \sum_k \lVert a_k \rVert \quad\text{subject to}\quad
-    \Big\lvert \sum_k a_k [w_k^\top y - \tau_k]_+ + V y + c - x_n \Big\rvert \le \epsilon
+    & \min_{a_k, V, c} \sum_k \lVert a_k \rVert \quad\text{subject to} \\
+    & \Big\lvert \sum_k a_k [w_k^\top y - \tau_k]_+ + V y + c - x_n \Big\rvert \le \epsilon
     \quad\text{for } y \text{ on the ball around } x_n,
 
 in which the skip connection V and the offset c are free. (For a unit :math:`w_k` rescaled to
@@ -19,9 +19,9 @@ into a lower bound of the cost,
 
 .. math::
 
-    \sum_y \lambda_y^\top x_{n(y)} - \epsilon \sum_y \lVert \lambda_y \rVert_1 \le
-    \sum_k \lVert a_k \rVert \quad\text{if}\quad
-    \Big\lVert \sum_y [w_k^\top y - \tau_k]_+ \lambda_y \Big\rVert \le 1,\;
+    & \sum_y \lambda_y^\top x_{n(y)} - \epsilon \sum_y \lVert \lambda_y \rVert_1 \le
+    \sum_k \lVert a_k \rVert \quad\text{if} \\
+    & \Big\lVert \sum_y [w_k^\top y - \tau_k]_+ \lambda_y \Big\rVert \le 1,\;
     \sum_y \lambda_y = 0,\; \sum_y \lambda_y y^\top = 0.
 
 The solver's multipliers are projected and scaled until these conditions hold, so that the bound

@@ -17,8 +17,8 @@ This leaves two gates for each direction and gap. The program
 
 .. math::
 
-    \min_{a_k, V, c} \sum_k \lVert a_k \rVert \quad\text{subject to}\quad
-    V + \sum_{k:\, w_k^\top x_n > \tau_k} a_k w_k^\top = 0, \quad
+    & \min_{a_k, V, c} \sum_k \lVert a_k \rVert \quad\text{subject to} \\
+    & V + \sum_{k:\, w_k^\top x_n > \tau_k} a_k w_k^\top = 0, \quad
     c - \sum_{k:\, w_k^\top x_n > \tau_k} \tau_k a_k = x_n \quad\text{for all } n
 
 is exact up to the grid of directions. Its solution need not be unique as a function (an end of a

@@ -13,8 +13,10 @@ one function v of :math:`u \le L/2` has all of it: a coordinate that starts low,
 q^2`, to the hyperbox the same with only the coordinates outside it. The Laplace transform of the
 sum is the product
 
-.. math:: \mathbb{E}\, e^{-\lambda D^2} = (1 + 2 \lambda e^{-2r})^{-\nu / 2}\, (a + b)^K, \qquad
-   a = \mathbb{E}\, e^{-\lambda v^2} 1_{z < L/2}, \quad
+.. math::
+
+   \mathbb{E}\, e^{-\lambda D^2} &= (1 + 2 \lambda e^{-2r})^{-\nu / 2}\, (a + b)^K, \\
+   a &= \mathbb{E}\, e^{-\lambda v^2} 1_{z < L/2}, \quad
    b = \mathbb{E}\, e^{-\lambda v^2} 1_{z > L/2}
 
 (a training point is the part :math:`a^K + K a^{K-1} b`), with one-dimensional integrals by

@@ -2,8 +2,8 @@ r"""Chapter 6: distances between sets of images through their per-pixel densitie
 
 A set of m images gives each pixel p a density, a sum of Gaussian kernels at the m values there,
 
-.. math:: \rho_A(x; p) = \frac1m \sum_{i=1}^m \mathcal{N}\big(x \mid a_i(p), \epsilon_A^2\big),
-          \qquad E_{AB} = \frac1d \sum_p \int \big(\rho_A(x; p) - \rho_B(x; p)\big)^2 dx .
+.. math:: \rho_A(x; p) &= \frac1m \sum_{i=1}^m \mathcal{N}\big(x \mid a_i(p), \epsilon_A^2\big), \\
+          E_{AB} &= \frac1d \sum_p \int \big(\rho_A(x; p) - \rho_B(x; p)\big)^2 dx .
 
 The kernels are of width :math:`\epsilon = \sigma / m` with :math:`\sigma` the standard deviation of
 a pixel (P2, Section 4, equations 23 and 24). Then the terms i = j of :math:`\int \rho_A^2`, each
