@@ -110,7 +110,8 @@ class LivePage:
         slider = self.box.locator(f"input[name={name}]")
         return float(slider.evaluate("(s) => s.getAttribute('aria-valuetext')"))
 
-    def points(self):
-        labels = [h.get_attribute("aria-label") for h in
-                  self.box.locator(".memnb-live-stage").first.locator("button").all()]  # fmt: skip
-        return [[float(x) for x in label.split(" at ")[1].split(", ")] for label in labels]
+    def points(self, what="training point"):
+        handles = self.box.locator(".memnb-live-stage").first.locator("button").all()
+        labels = [h.get_attribute("aria-label").split(";")[0] for h in handles]
+        places = [x.split(" at ")[1].split(", ") for x in labels if x.startswith(what)]
+        return [[float(x) for x in place] for place in places]

@@ -109,8 +109,17 @@ export class Plane {
     this.panels = ["score flow", "probability flow"].map((title) => {
       const panel = new Stage(this.area, title, spec.window, () => this.last && change({}));
       panel.handles = spec.state.points.map((_, k) => this.addHandle(panel, k));
+      panel.start = this.addStart(panel);
       return panel;
     });
+  }
+
+  // Called around what a finger does
+  drag(now) {
+    return () => {
+      this.dragging = now;
+      this.change({});
+    };
   }
 
   // A training point, which snaps to special places under a finger
@@ -123,19 +132,25 @@ export class Plane {
     };
     const nudge = (way, size) => put(panel.inside(this.last.points[k].map((x, i) =>
       Number((x + 0.02 * size * way[i]).toFixed(4)))), false);
-    const drag = (now) => () => {
-      this.dragging = now;
-      this.change({});
-    };
-    return panel.handle((place) => put(place, true), nudge, drag(true), drag(false));
+    return panel.handle((place) => put(place, true), nudge, this.drag(true), this.drag(false));
+  }
+
+  // One start that can be put anywhere
+  addStart(panel) {
+    const put = (place) => this.change({ start: [place] });
+    const nudge = (way, size) => put(panel.inside(this.last.start[0].map((x, i) =>
+      Number((x + 0.02 * size * way[i]).toFixed(4)))));
+    const handle = panel.handle(put, nudge, this.drag(true), this.drag(false));
+    handle.classList.add("memnb-live-start");
+    return handle;
   }
 
   draw(state) {
     const both = state.show === "both flows";
-    const key = [state.points, state.rho, state.n, both, this.dragging].join();
+    const key = [state.points, state.start, state.rho, state.n, both, this.dragging].join();
     if (key !== this.key) {
       this.key = key;
-      const starts = this.spec.starts.slice(0, state.n);
+      const starts = [Float64Array.from(state.start[0]), ...this.spec.starts.slice(1, state.n)];
       this.solved = solve(state.points, state.rho, starts, both, this.dragging);
       for (const flow of this.solved.flows) {
         flow.labels = flow.ends.map((y) => classify(this.solved.set, y, this.spec.threshold));
@@ -180,10 +195,15 @@ export class Plane {
       panel.stroke(color, 1, paths.filter((_, i) => labels[i] === c), 0.45);
       panel.marks(now.filter((_, i) => labels[i] === c), c, 4);
     });
+    // The start that a finger can move
+    panel.stroke(panel.colors[labels[0]], 3, [paths[0]]);
+    panel.marks([now[0]], labels[0], 6);
     panel.circles(set.points, rho * share, ink);
     if (known) markSums(panel, set, rho * share);
     state.points.forEach((point, k) => panel.put(panel.handles[k], point,
       `training point ${k} at ${point.map((v) => v.toFixed(2)).join(", ")}`));
+    panel.put(panel.start, state.start[0],
+      `start at ${state.start[0].map((v) => v.toFixed(2)).join(", ")}; ends: ${CLASSES[labels[0]]}`);
   }
 }
 

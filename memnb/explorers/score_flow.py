@@ -49,8 +49,8 @@ def field(seed: int = 0, compact: bool = False) -> Live:
     -------
     Live
         Ball radius ``rho``, time ``r``, number of starts ``n``, and which flows to ``show``; the
-        training points can be moved. The first frame has the points at right angles and the score
-        flow alone.
+        training points and one start can be moved. The first frame has the points at right angles
+        and the score flow alone.
     """
     data = orthogonal_set(3, 2)
     low, high = figures.WINDOW
@@ -88,7 +88,7 @@ def field(seed: int = 0, compact: bool = False) -> Live:
         number=None if compact else "1.2",
         view="plane",
         given={"window": [low, high], "starts": starts.tolist(), "threshold": 0.2},
-        state={"points": data.points.tolist()},
+        state={"points": data.points.tolist(), "start": starts[:1].tolist()},
         play="r",
         compact=compact,
     )

@@ -82,8 +82,8 @@ def test_a_link_restores_the_state_and_a_button_makes_it(browser, site_url):
         assert live.points() == RIGHT and live.setting("rho") == 0.1 and live.setting("n") == 500
 
 
-def drag(live, k, point, steps=8):
-    """Drag training point k of the first panel with the mouse."""
+def drag(live, k, point, steps=8, what="training point"):
+    """Drag training point k, or a start, of the first panel with the mouse."""
     stage = live.box.locator(".memnb-live-stage").first.bounding_box()
     low, high = EXPLORER.given["window"]
     scale = stage["width"] / (high - low)
@@ -91,7 +91,7 @@ def drag(live, k, point, steps=8):
     def place(p):
         return stage["x"] + (p[0] - low) * scale, stage["y"] + (high - p[1]) * scale
 
-    live.page.mouse.move(*place(live.points()[k]))
+    live.page.mouse.move(*place(live.points(what)[k]))
     live.page.mouse.down()
     live.page.mouse.move(*place(point), steps=steps)
     live.page.wait_for_timeout(100)
@@ -115,6 +115,27 @@ def test_points_are_dragged_and_snap_to_what_is_known(browser, site_url):
         assert note.inner_text() == "" and live.points()[2][0] == 0
         drag(live, 2, (5.0, 5.0))  # stays in the picture
         assert max(live.points()[2]) < EXPLORER.given["window"][1]
+
+
+def test_a_start_is_dragged_and_says_where_it_ends(browser, site_url):
+    with Live(browser, site_url) as live:
+        handle = live.box.locator(".memnb-live-start").first
+        data = memnb.training_set(torch.tensor(RIGHT, dtype=torch.float64))
+        denoiser = memnb.RampDenoiser(data, 0.1)
+        for place in ((0.8, 0.7), (0.2, 0.3), (0.7, 1.3)):
+            drag(live, 0, place, what="start")
+            (now,) = live.points("start")
+            assert now == pytest.approx(place, abs=0.02) and live.points() == RIGHT
+            end = memnb.score_flow(torch.tensor([now], dtype=torch.float64), denoiser, math.inf)
+            label = next(k for k, v in memnb.classify(end, data, 0.2).counts().items() if v)
+            assert handle.get_attribute("aria-label").endswith(f"ends: {label}")
+        handle.focus()
+        live.after(lambda: live.page.keyboard.press("ArrowLeft"))
+        assert live.points("start")[0][0] == pytest.approx(now[0] - 0.02, abs=0.006)
+        live.button("Copy link").click()
+        assert "start=" in live.page.evaluate("location.hash")
+        live.after(lambda: live.button("Reset").click())
+        assert live.points("start") == [pytest.approx(STARTS[0].tolist(), abs=0.006)]
 
 
 def test_arrow_keys_move_a_point(browser, site_url):
