@@ -18,6 +18,33 @@ PAGES = [
 ]
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
+# Words that stand out too little from what is behind them
+CONTRAST = """() => {
+  const parse = (c) => (c.match(/[\\d.]+/g) || []).map(Number);
+  const light = ([r, g, b]) => {
+    const f = (v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+    return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b);
+  };
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const c = parse(getComputedStyle(e).backgroundColor);
+      if (c.length === 3 || c[3] > 0.5) return c;
+    }
+    return [255, 255, 255];
+  };
+  const ratio = (e, color) => {
+    const [a, b] = [light(parse(color)), light(ground(e))].sort((x, y) => y - x);
+    return (a + 0.05) / (b + 0.05);
+  };
+  const pick = (selector, key) => [...document.querySelectorAll(selector)]
+    .filter((e) => e.textContent.trim() && e.getClientRects().length)
+    .map((e) => [e.textContent.trim().slice(0, 30), ratio(e, getComputedStyle(e)[key])]);
+  return [
+    ...pick("article p, article td, article th, article label, article output", "color"),
+    ...pick(".memnb-verdict, .memnb-caption", "color"),
+    ...pick(".memnb-plot svg text", "fill"),
+  ].filter(([, r]) => r < 4.5);
+}"""
 
 
 class Visit:
@@ -29,6 +56,8 @@ class Visit:
         )
         self.page = self.context.new_page()
         self.complaints, self.requests, self.weight = [], [], 0
+        self.answers = []
+        self.page.on("response", self.answers.append)
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
@@ -36,7 +65,7 @@ class Visit:
         self.page.on("requestfailed", lambda request: self.complaints.append(request.url))
         self.page.goto(url)
         self.page.wait_for_load_state("networkidle")
-        self.first_load = self.weight
+        self.first_load, self.first_answers = self.weight, list(self.answers)
 
     def _console(self, message):
         if message.type in ("error", "warning", "trace"):  # plotly's warnings are traces

@@ -75,46 +75,50 @@ def ends(page, element, is_buttons):
         yield press
 
 
+def move_each_control(page, box):
+    """To both of its ends, which show different things, and back by Reset."""
+    title = box.element.query_selector(".memnb-title").inner_text()
+    start, content = box.state, box.content
+    assert title and start.startswith(f"{title}: ")
+    for control, is_buttons in box.controls():
+        seen = {}
+        for press in ends(page, control, is_buttons):
+            box.after(press)
+            seen[box.state] = box.content
+        # Both ends can be had, unless all but one is disabled
+        ends_here = 1 if len(control.query_selector_all(ALLOWED)) == 1 else 2
+        assert len(seen) == len(set(seen.values())) == ends_here, (title, list(seen))
+        if (reset := box.button("Reset")) and box.state != start:
+            box.after(reset.click)
+        assert box.state == start and box.content == content
+
+
+def link(page, box):
+    """The address that an explorer gives with all controls at their ends."""
+    for control, is_buttons in box.controls():
+        box.after(list(ends(page, control, is_buttons))[-1])
+    box.button("Copy link").click()
+    return page.evaluate("location.hash")
+
+
 @pytest.mark.parametrize("page", CHAPTERS)
 @pytest.mark.parametrize("device", WIDTHS)
-def test_every_control_by_keyboard_at_both_ends(browser, site_url, page, device):
+def test_every_control_by_keyboard_and_links_that_restore(browser, site_url, page, device):
     """And as it opens, an explorer fits on the screen of a phone, controls and plot."""
-    with Visit(browser, f"{site_url}/{page}.html", *WIDTHS[device]) as visit:
+    url, moved = f"{site_url}/{page}.html", []
+    with Visit(browser, url, *WIDTHS[device]) as visit:
         for box in explorers(visit):
+            name = box.element.get_attribute("id").removeprefix("explorer-")
             if device == "phone":
                 height = box.element.bounding_box()["height"]
-                assert height <= WIDTHS["phone"][1], box.element.get_attribute("id")
-            title = box.element.query_selector(".memnb-title").inner_text()
-            start, content = box.state, box.content
-            assert title and start.startswith(f"{title}: ")
-            for control, is_buttons in box.controls():
-                seen = {}
-                for press in ends(visit.page, control, is_buttons):
-                    box.after(press)
-                    seen[box.state] = box.content
-                # Both ends can be had, and show different things, unless all but one is disabled
-                ends_here = 1 if len(control.query_selector_all(ALLOWED)) == 1 else 2
-                assert len(seen) == len(set(seen.values())) == ends_here, (title, list(seen))
-                if (reset := box.button("Reset")) and box.state != start:
-                    box.after(reset.click)
-                assert box.state == start and box.content == content
+                assert height <= WIDTHS["phone"][1], name
+            move_each_control(visit.page, box)
+            if device == "desktop":
+                moved.append((name, link(visit.page, box), box.state, box.content))
         assert visit.complaints == []
-
-
-@pytest.mark.parametrize("page", CHAPTERS)
-def test_a_link_restores_an_explorer(browser, site_url, page):
-    moved = []
-    with Visit(browser, f"{site_url}/{page}.html", 1280, 900) as visit:
-        for box in explorers(visit):
-            for control, is_buttons in box.controls():
-                press = list(ends(visit.page, control, is_buttons))[-1]
-                box.after(press)
-            box.button("Copy link").click()
-            name = box.element.get_attribute("id").removeprefix("explorer-")
-            moved.append((name, visit.page.evaluate("location.hash"), box.state, box.content))
     for name, address, state, content in moved:
         assert address.startswith(f"#{name}?")
-        with Visit(browser, f"{site_url}/{page}.html{address}", 1280, 900) as visit:
+        with Visit(browser, url + address, *WIDTHS[device]) as visit:
             element = visit.page.query_selector(f"#explorer-{name}")
             visit.page.wait_for_function(READY.replace(".memnb-explorer", f"#explorer-{name}"))
             box = Box(visit.page, element)
