@@ -57,7 +57,7 @@ class Visit:
         self.page = self.context.new_page()
         self.complaints, self.requests, self.weight = [], [], 0
         self.answers = []
-        self.page.on("response", self.answers.append)
+        self.page.on("response", lambda answer: self.answers.append(answer))
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
