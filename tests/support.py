@@ -52,6 +52,7 @@ class Book:
             "  - file: notebooks/01-a\n  - file: notebooks/02-b\n  - file: book/claims\n"
         )
         (root / "book" / "intro.md").write_text("# A small book\n")
+        shutil.copy(ROOT / "book" / "claims.md", root / "book" / "claims.md")
         (root / "book" / "references.bib").write_text("")
         self.write("01-a", "print(x + 1)")
         self.write("02-b", "print(x + 2)")

@@ -25,7 +25,7 @@ from memnb.book.check import check
 from memnb.book.layout import Layout
 from memnb.book.pages import times_page, with_explorers
 from memnb.book.publish import configured, downloads, finish
-from memnb.book.verdicts import anchored, claims_page
+from memnb.book.verdicts import anchored, with_claims
 
 
 def snapshot(folder):
@@ -209,7 +209,9 @@ def test_generated_pages():
     record = claim("A | B", source="S", chapter="01-a", measured="1", holds=True, notices="2")
     output = {"data": record._repr_mimebundle_()}
     executed = {"01-a": {"cells": [{"cell_type": "code", "outputs": [output]}]}}
-    page = claims_page(executed)
+    page = with_claims("# Claims\n\n% claims\n\nWithout a list\n", executed)
+    assert page.startswith("# Claims\n") and "Without a list" not in page
+    assert with_claims("# Notation\n", executed) == "# Notation\n"
     assert '<span class="memnb-verdict memnb-reproduced">1 reproduced</span></p>' in page
     assert page.count('<li class="memnb-row"') == 1
     for part in ("A | B <small>(S)</small>", "</strong> 2</p>", "../notebooks/01-a.html#claim-1"):
@@ -231,7 +233,7 @@ def test_chapters_and_claims_page_refer_to_each_other():
         {"cell_type": "markdown", "source": ["# Title\n", "\n", "Text"]},
         {"cell_type": "code", "outputs": outputs},
     ]
-    page = claims_page({"01-a": {"cells": cells}})
+    page = with_claims("\n% claims\n", {"01-a": {"cells": cells}})
     assert "## P2" in page and "## This book" not in page
     assert "<summary><code>a</code> &lt; b <small>(eq. (1))</small></summary>" in page
     places = re.findall(r"01-a\.html#(claim-\d+)", page)

@@ -92,20 +92,17 @@ def _stage(layout: Layout, stage: Path, chapters: list[str], config: dict[str, A
         (stage / "notebooks" / f"{chapter}.ipynb").write_text(text)
     shutil.copytree(layout.root / "book", stage / "book")
     for page in (stage / "book").glob("*.md"):
-        page.write_text(pages.with_explorers(page.read_text()))
+        text = pages.with_explorers(page.read_text())
+        page.write_text(verdicts.with_claims(text, notebooks))
     shutil.copytree(layout.root / "assets", stage / "assets")
     script = f'(() => {{\n"use strict";\n{live_script()}\nstart();\n}})();\n'
     (stage / "assets" / "memnb-live.js").write_text(script)
     (stage / "_config.yml").write_text(yaml.safe_dump(config, allow_unicode=True))
     shutil.copy(layout.root / "_toc.yml", stage / "_toc.yml")
     toc = (stage / "_toc.yml").read_text()
-    generated = {
-        "claims": lambda: verdicts.claims_page(notebooks),
-        "execution-times": lambda: pages.times_page(records, notebooks),
-    }
-    for name, write in generated.items():
-        if f"book/{name}" in toc:
-            (stage / "book" / f"{name}.md").write_text(write())
+    if "book/execution-times" in toc:
+        times = pages.times_page(records, notebooks)
+        (stage / "book" / "execution-times.md").write_text(times)
     if "book/api" in toc:
         for name, text in api.api_pages().items():
             (stage / "book" / f"{name}.md").write_text(text)

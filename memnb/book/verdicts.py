@@ -8,7 +8,7 @@ from typing import Any
 
 from memnb.claims import MIME, STYLE, VERDICTS, Claim
 
-__all__ = ["anchored", "claims_of", "claims_page"]
+__all__ = ["anchored", "claims_of", "with_claims"]
 
 # Who states a claim: how its source begins, and the heading of its group
 GROUPS = (
@@ -124,11 +124,16 @@ def _title(notebook: dict[str, Any], chapter: str) -> str:
     return heading.group(1) if heading else chapter
 
 
-def claims_page(notebooks: dict[str, dict[str, Any]]) -> str:
-    """Markdown of the claims page: counts, then every claim, grouped by who states it.
+def with_claims(text: str, notebooks: dict[str, dict[str, Any]]) -> str:
+    """Markdown whose end, from a line ``% claims`` on, is replaced by all claims.
+
+    First come their counts, then every claim, grouped by who states it. What follows the line is
+    for readers of the file itself, before the chapters were executed.
 
     Parameters
     ----------
+    text : str
+        Markdown; without such a line it stays as it is.
     notebooks : dict
         Chapter name to executed notebook.
 
@@ -136,6 +141,11 @@ def claims_page(notebooks: dict[str, dict[str, Any]]) -> str:
     -------
     str
     """
+    before, line, _ = text.partition("\n% claims\n")
+    return f"{before}\n{_all_claims(notebooks)}" if line else text
+
+
+def _all_claims(notebooks: dict[str, dict[str, Any]]) -> str:
     titles = {chapter: _title(notebook, chapter) for chapter, notebook in notebooks.items()}
     numbered = [
         (claim, number)
@@ -143,13 +153,6 @@ def claims_page(notebooks: dict[str, dict[str, Any]]) -> str:
         for number, claim in enumerate(claims_of(notebook), 1)
     ]
     lines = [
-        "# Claims and verdicts",
-        "",
-        "Each line is a statement of a source and what this book found when its chapters were "
-        "executed. Open a line to see what was measured, and how wrong the statement would have "
-        "to be for its check to fail. A chapter whose measurement no longer supports its verdict "
-        "stops the build.",
-        "",
         f'<p class="memnb-verdicts">{" ".join(_counts(c for c, _ in numbered))}</p>',
         "",
         *(f"- **{verdict}**: {meaning}" for verdict, meaning in MEANINGS.items()),
