@@ -99,12 +99,14 @@
     }
     if (width >= NARROW) return;
     const narrowest = Math.min(...axes.map(share)) * inner;
-    for (const note of layout.annotations || []) {
-      if (note.xref !== "paper" || note.yref !== "paper" || note.yanchor !== "bottom") continue;
-      const font = { ...layout.font, size: 16, ...note.font };
-      const part = Math.min(1, narrowest / widthOf(note.text, font));
-      note.font = { ...font, size: Math.max(9, Math.floor(font.size * part)) };
-    }
+    const titles = (layout.annotations || []).filter((note) =>
+      note.xref === "paper" && note.yref === "paper" && note.yanchor === "bottom");
+    const fonts = titles.map((note) => ({ ...layout.font, size: 16, ...note.font }));
+    const parts = titles.map((note, k) => narrowest / widthOf(note.text, fonts[k]));
+    const part = Math.min(1, ...parts); // one size for all
+    titles.forEach((note, k) => {
+      note.font = { ...fonts[k], size: Math.max(9, Math.floor(fonts[k].size * part)) };
+    });
   }
 
   // The page's colors and width, laid over the layout that Python made.
