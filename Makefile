@@ -28,13 +28,8 @@ serve: $(STAMP)
 	@$(BIN)/python -m memnb serve
 
 bench: $(STAMP)
-	$(BIN)/python -m benchmarks.flows
-	$(BIN)/python -m benchmarks.coupled
-	$(BIN)/python -m benchmarks.fit
-	$(BIN)/python -m benchmarks.cooper
-	$(BIN)/python -m benchmarks.unet
-	$(BIN)/python -m benchmarks.linear
-	$(BIN)/python -m benchmarks.audit
+	$(BIN)/python -m memnb build
+	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.audit_memory
 
 format: $(STAMP)

@@ -1,11 +1,74 @@
-"""Side-by-side timings. Each is a ratio measured in one process, never a test."""
+"""Side-by-side timings. Each is a ratio measured in one process, never a test.
+
+A module prints its own table, ``python -m benchmarks.NAME``. Its function ``compare`` gives the
+rows of the book's page of benchmarks, which ``python -m benchmarks`` collects.
+"""
 
 import argparse
+import statistics
 import time
+from dataclasses import dataclass
 
 import torch
 
 from memnb import results
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two ways to do the same thing, measured side by side: one row of the page of benchmarks.
+
+    Parameters
+    ----------
+    kind : str
+        Title of the table.
+    case : str
+        What both do, and its size.
+    ours, reference : str
+        The two ways.
+    of_ours, of_reference : float
+        What they took.
+    target : float, optional
+        The ratio ``of_reference / of_ours`` is to be at least this.
+    unit : str
+        Of both measurements.
+    note : str
+        What else is to be known, such as how far both results are apart.
+    """
+
+    kind: str
+    case: str
+    ours: str
+    reference: str
+    of_ours: float
+    of_reference: float
+    target: float | None = None
+    unit: str = "s"
+    note: str = ""
+
+
+def in_turns(arms, repeats):
+    """Median wall times of functions that run in turns, and what each returned.
+
+    Parameters
+    ----------
+    arms : dict of str to callable
+        Functions without arguments; the first call of each is a warm-up.
+    repeats : int
+        How often each is timed.
+
+    Returns
+    -------
+    tuple of dict
+        Seconds and values by name.
+    """
+    values, seconds = {name: run() for name, run in arms.items()}, {name: [] for name in arms}
+    for _ in range(repeats):
+        for name, run in arms.items():
+            began = time.perf_counter()
+            values[name] = run()
+            seconds[name].append(time.perf_counter() - began)
+    return {name: statistics.median(spent) for name, spent in seconds.items()}, values
 
 
 def is_quick(doc, help):

@@ -17,12 +17,12 @@ import torch
 from tqdm import tqdm
 
 import memnb
-from benchmarks import keep_table, quick_or_keep
+from benchmarks import Compared, keep_table, quick_or_keep
 from memnb.shallow import AugmentedLagrangian, NetworkBatch, NoisySamples, Training, draw_samples
 from memnb.shallow._trainer import LAST_RATE, Trainer
 from memnb.shallow.runs import CHAPTER
 
-__all__ = ["main", "measure"]
+__all__ = ["compare", "main", "measure"]
 
 # N, d, M, width, rounds: the small network of the chapter and one as in its flows
 SIZES = ((11, 10, 100, 128, 60), (11, 10, 100, 340, 60))
@@ -139,6 +139,32 @@ def measure(
             "difference": max(float((a - b).abs().max()) for a, b in pairs),
         })  # fmt: skip
     return rows
+
+
+def compare(quick: bool = False) -> list[Compared]:
+    """Rows of the page: the written-out loop beside cooper.
+
+    Parameters
+    ----------
+    quick : bool
+        Two rounds of a small network, once.
+    """
+    table = []
+    for size in [(3, 3, 8, 12, 2)] if quick else SIZES:
+        hand, library = measure(*size, 1 if quick else 3)
+        N, d, M, width, rounds = size
+        table.append(
+            Compared(
+                "Augmented Lagrangian against cooper",
+                f"N = {N}, d = {d}, M = {M}, {width} units, {rounds} rounds",
+                "written out",
+                "cooper",
+                hand["seconds"],
+                library["seconds"],
+                note=f"costs {hand['cost']:.2f} and {library['cost']:.2f}",
+            )
+        )
+    return table
 
 
 def main() -> None:

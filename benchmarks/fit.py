@@ -14,12 +14,12 @@ import torch
 from tqdm import tqdm
 
 import memnb
-from benchmarks import keep_table, quick_or_keep
+from benchmarks import Compared, keep_table, quick_or_keep
 from memnb.shallow import AugmentedLagrangian, NetworkBatch, NoisySamples, Training, draw_samples
 from memnb.shallow._trainer import Trainer
 from memnb.shallow.runs import CHAPTER
 
-__all__ = ["main", "measure"]
+__all__ = ["compare", "main", "measure"]
 
 # S, N, d, M, width: the smallest and the largest networks of the chapter's flows, and its eight
 # networks for sums
@@ -115,6 +115,33 @@ def measure(
         }
         for name, spent in seconds.items()
     ]
+
+
+def compare(quick: bool = False) -> list[Compared]:
+    """Rows of the page: one batch beside the other two ways.
+
+    Parameters
+    ----------
+    quick : bool
+        One round of two small networks, once.
+    """
+    table = []
+    for size in [(2, 3, 4, 5, 8)] if quick else SIZES:
+        rows = measure(*size, 1, 1, 5) if quick else measure(*size, 3)
+        S, N, d, M, width = size
+        table += [
+            Compared(
+                "Training many networks",
+                f"S = {S} networks, N = {N}, d = {d}, M = {M}, {width} units",
+                "one batch, gradients written out",
+                row["arm"],
+                rows[0]["seconds"],
+                row["seconds"],
+                note=f"weights differ by {row['difference']:.0e} at most",
+            )
+            for row in rows[1:]
+        ]
+    return table
 
 
 def main() -> None:

@@ -23,8 +23,9 @@ import torch
 from tqdm import tqdm
 
 import memnb
+from benchmarks import Compared
 
-__all__ = ["main", "measure"]
+__all__ = ["compare", "main", "measure"]
 
 N, D, RHO, R, LAST = 31, 30, 0.3, 10.0, 1e-3
 TOLERANCE = {"rtol": 1e-6, "atol": 1e-6}
@@ -104,6 +105,36 @@ def measure(n_starts, repeats, progress=True):
                 }
             )
     return rows
+
+
+def compare(quick=False):
+    """Rows of the page: the exact map beside both integrators.
+
+    Parameters
+    ----------
+    quick : bool
+        1000 starts, one repetition.
+
+    Returns
+    -------
+    list of Compared
+    """
+    rows = measure(*((1000, 1) if quick else (10**5, 3)))
+    exact = {row["flow"]: row["median"] for row in rows if row["method"] == "exact"}
+    return [
+        Compared(
+            "Exact flows against integrators",
+            f"{row['flow']}, {row['starts']} starts, N = {N}, d = {D}",
+            "exact map",
+            row["method"] + (", rtol = atol = 1e-6" if row["method"] == "dopri5" else ""),
+            exact[row["flow"]],
+            row["median"],
+            100 if row["method"] == "dopri5" else None,
+            note=f"the integrator is off by {row['error']:.0e} at most",
+        )
+        for row in rows
+        if row["method"] != "exact"
+    ]
 
 
 def _table(rows):

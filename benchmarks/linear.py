@@ -15,13 +15,13 @@ import math
 import statistics
 import time
 
-from benchmarks import is_quick
+from benchmarks import Compared, is_quick
 from memnb import linear
 from memnb.linear.draws import draw_originals, draw_training
 from memnb.linear.overlaps import log_pairs
 from memnb.linear.published import delta_direct, pair_term
 
-__all__ = ["main", "measure"]
+__all__ = ["compare", "main", "measure"]
 
 
 def _seconds(run, repeats):
@@ -76,20 +76,53 @@ def measure(n, dim, n_originals, repeats):
     return measured
 
 
+# Who computes the pair term of the original set, and the names of both times
+ROWS = (
+    ("computed by both", "direct_first", "ours_first"),
+    ("known to both", "direct_later", "ours_later"),
+    ("computed by the direct one, known to ours", "direct_first", "ours_later"),
+)
+
+
+def _measured(quick):
+    sizes = (100, 20, 500) if quick else (1000, 100, 10_000)
+    return sizes, measure(*sizes, 1 if quick else 5)
+
+
+def compare(quick=False):
+    """Rows of the page: one simulation beside the direct transcription.
+
+    Parameters
+    ----------
+    quick : bool
+        A small size, one repetition.
+
+    Returns
+    -------
+    list of Compared
+    """
+    sizes, measured = _measured(quick)
+    return [
+        Compared(
+            "A simulation of the linear model",
+            "n = {}, d = {}, N = {}; pair term of the original set {}".format(*sizes, label),
+            "memnb.linear",
+            "direct transcription in NumPy",
+            measured[ours],
+            measured[direct],
+            note=f"values differ by {measured['difference']:.0e} (4π)^(-d/2)",
+        )
+        for label, direct, ours in ROWS
+    ]
+
+
 def main():
     """Print the table."""
-    quick = is_quick(__doc__, "a small size, one repetition")
-    sizes = (100, 20, 500) if quick else (1000, 100, 10_000)
-    measured = measure(*sizes, 1 if quick else 5)
+    sizes, measured = _measured(is_quick(__doc__, "a small size, one repetition"))
     print("n = {}, d = {}, N = {}\n".format(*sizes))
     print("| pair term of the original set | direct, s | ours, s | ratio |")
     print("|:--|--:|--:|--:|")
-    rows = (
-        ("computed by both", "direct_first", "ours_first"),
-        ("known to both", "direct_later", "ours_later"),
-        ("computed by the direct one, known to ours", "direct_first", "ours_later"),
-    )
-    for label, direct, ours in rows:
+    for label, direct, ours in ROWS:
         ratio = measured[direct] / measured[ours]
         print(f"| {label} | {measured[direct]:.3f} | {measured[ours]:.4f} | {ratio:.0f} |")
     print(f"\nThe two values differ by {measured['difference']:.0e} (4 pi)^(-d/2).")

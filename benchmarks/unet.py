@@ -17,10 +17,10 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from benchmarks import keep_table, quick_or_keep
+from benchmarks import Compared, keep_table, quick_or_keep
 from memnb.unet.network import HEAD, SIZES, UNet, count_parameters
 
-__all__ = ["CASES", "WAYS", "HandWritten", "main", "measure"]
+__all__ = ["CASES", "WAYS", "HandWritten", "compare", "main", "measure"]
 
 CASES = (("small", 8, 32), ("small", 8, 128), ("small", 16, 128), ("paper", 16, 128))
 WAYS = ("diffusers", "by hand", "bfloat16", "compiled")
@@ -176,6 +176,37 @@ def measure(size, image_size, batch, repeats, ways=WAYS):
         }
         for name, spent in seconds.items()
     ]
+
+
+def compare(quick=False):
+    """Rows of the page: the book's network beside the one that is written by hand.
+
+    Parameters
+    ----------
+    quick : bool
+        The smallest case, two repetitions.
+
+    Returns
+    -------
+    list of Compared
+    """
+    table = []
+    for size, image_size, batch in CASES[:1] if quick else CASES:
+        repeats = 2 if quick else 5 if size == "paper" else 30
+        base, hand = measure(size, image_size, batch, repeats, WAYS[:2])
+        table.append(
+            Compared(
+                "A training step of the U-Net",
+                f"{size} size, {base['parameters']} parameters, {batch} images of {image_size}"
+                f" x {image_size}",
+                "diffusers, as the book configures it",
+                "written by hand in torch",
+                base["seconds"],
+                hand["seconds"],
+                unit="CPU s",
+            )
+        )
+    return table
 
 
 def main(arguments=None):

@@ -1,5 +1,6 @@
 """The benchmark runs, and compares methods that do the same thing. Times are not tested."""
 
+import json
 import subprocess
 import sys
 import time
@@ -114,3 +115,87 @@ def test_memory_of_the_audit_is_read_while_it_runs(tmp_path):
         measured["extrapolated"] > measured["seconds"] > measured["search"] > 0
         and measured["bytes"] > 0
     )
+
+
+def test_the_page_is_made_from_what_was_kept(tmp_path):
+    """Two benchmarks, one kept anew: the page has their ratios and says which target is missed."""
+    from benchmarks import Compared, in_turns
+    from benchmarks.__main__ import keep
+    from memnb.book.benchmarks import benchmarks_page, slower_than_target
+
+    seconds, values = in_turns({"a": lambda: 1, "b": lambda: 2}, 3)
+    assert values == {"a": 1, "b": 2} and all(0 <= x < 1 for x in seconds.values())
+    path = tmp_path / "benchmarks.json"
+    slow = Compared("Kind", "case", "this", "that", 0.5, 10.0, 25)
+    fast = Compared("Other", "case", "this", "that", 0.5, 10.0, 20, "GB", "told")
+    keep("floor", [fast], 1.0, 2.0, path)
+    keep("flows", [fast, fast], 1.0, 2.0, path)
+    keep("flows", [slow], 1.23, 2.0, path)
+    kept = json.loads(path.read_text())
+    assert list(kept) == ["flows", "floor"] and len(kept["flows"]["rows"]) == 1
+    assert slower_than_target(kept.values()) == [
+        "Kind: case; this against that: ratio 20.0, target at least 25"
+    ]
+    page = benchmarks_page(kept)
+    assert page.count("ratio 20.0") == 1 and page.count("**missed**") == 1
+    assert "| case | this: 0.500 s | that: 10.0 s | 20.0, **missed** | ≥ 25 |" in page
+    assert "<small>told</small> | this: 0.500 GB | that: 10.0 GB | 20.0, met | ≥ 20 |" in page
+    assert kept["flows"]["date"] in page and "load average 1.2 at" in page
+    assert f"torch {kept['flows']['versions']['torch']}" in page
+    assert "Nothing that was measured." in benchmarks_page({"floor": kept["floor"]})
+
+
+def test_every_benchmark_is_on_the_page():
+    from benchmarks.__main__ import NAMES
+
+    kept = json.loads((ROOT / "results" / "benchmarks.json").read_text())
+    assert tuple(kept) == NAMES
+    modules = {path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py")}
+    assert modules == {*NAMES, "units", "audit_memory"}
+    assert all(row["of_ours"] > 0 for table in kept.values() for row in table["rows"])
+
+
+def test_quick_benchmarks_print_rows_and_keep_nothing(capsys):
+    from benchmarks.__main__ import main
+
+    path = ROOT / "results" / "benchmarks.json"
+    before = path.read_bytes()
+    assert main(["--quick", "floor", "classification"]) == 0
+    assert capsys.readouterr().out.count("\n") == 3 and path.read_bytes() == before
+    with pytest.raises(SystemExit):
+        main(["nothing"])
+    assert "NAME must be among" in capsys.readouterr().err
+
+
+def test_a_schedule_is_within_its_bounds():
+    from memnb.book.scaling import makespan
+
+    durations = torch.rand(40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    durations = durations.tolist()
+    assert makespan(durations, 1) == pytest.approx(sum(durations))
+    assert makespan(durations, 40) == makespan(durations, 256) == max(durations)
+    for workers in (2, 3, 7):
+        least = max(sum(durations) / workers, max(durations))
+        assert least <= makespan(durations, workers) <= (4 / 3) * least + 1e-12
+    assert makespan([3, 3, 2, 2, 2], 2) == 7  # the best one is 6
+
+
+def test_the_page_of_units_has_the_exponents_of_what_was_measured():
+    from memnb.book.scaling import UNITS, exponents, scaling_page
+
+    measured = json.loads((ROOT / "results" / "units.json").read_text())
+    rows = [row | {"seconds": 1e-6 * row["size"]["N"] ** 2 * row["size"]["M"] / row["size"]["d"]}
+            for row in measured["rows"] if row["kind"] == "path"]  # fmt: skip
+    assert exponents(rows, "path") == pytest.approx({"N": 2, "d": -1, "M": 1})
+    power = exponents(measured["rows"], "path")
+    assert power["N"] > 1.5 * max(power["d"], power["M"]) > 0  # as the page says
+    slower = [row | {"seconds": 10 * row["seconds"]} for row in measured["rows"]]
+    page, late = (scaling_page(measured | {"rows": some}) for some in (measured["rows"], slower))
+    for kind in UNITS:
+        for power in exponents(measured["rows"], kind).values():
+            assert f": {power:.2f} (" in page
+    blocks, later = (
+        next(line for line in text.splitlines() if "`onset`" in line).split("|")[3]
+        for text in (page, late)
+    )
+    assert float(later) == pytest.approx(10 * float(blocks), rel=0.1)

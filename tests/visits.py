@@ -13,7 +13,16 @@ PAGES = [
     *(f"notebooks/{chapter}" for chapter in Layout(ROOT).chapters()),
     *(
         f"book/{name}"
-        for name in ("intro", "claims", "notation", *api_pages(), "execution-times", "bibliography")
+        for name in (
+            "intro",
+            "claims",
+            "notation",
+            *api_pages(),
+            "beyond",
+            "benchmarks",
+            "execution-times",
+            "bibliography",
+        )
     ),
 ]
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]

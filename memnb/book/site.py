@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from memnb.book import api, dialect, pages, publish, verdicts, weight
+from memnb.book import api, benchmarks, dialect, pages, publish, scaling, verdicts, weight
 from memnb.book.execute import ended, execute
 from memnb.book.layout import Layout
 from memnb.figures.display import live_script
@@ -28,6 +28,7 @@ from memnb.processes import tied
 __all__ = ["BuildFailed", "build", "serve"]
 
 
+BENCHMARKS, UNITS = Path("results", "benchmarks.json"), Path("results", "units.json")
 _FOR_TOOLS = re.compile(r"[ ]+# fmt: skip$", re.MULTILINE)
 
 
@@ -76,6 +77,12 @@ def _configuration(layout: Layout) -> tuple[dict[str, Any], dict[str, str]]:
         raise BuildFailed(str(error)) from None
 
 
+def _measured(layout: Layout, where: Path) -> dict[str, Any]:
+    """What the benchmarks measured, if they were run."""
+    path = layout.root / where
+    return pages.load(path) if path.is_file() else {}
+
+
 def _stage(layout: Layout, stage: Path, chapters: list[str], config: dict[str, Any]) -> str:
     """Copy what Sphinx needs into ``stage``; returns where the site is to be published."""
     notebooks, records = {}, {}
@@ -100,9 +107,14 @@ def _stage(layout: Layout, stage: Path, chapters: list[str], config: dict[str, A
     (stage / "_config.yml").write_text(yaml.safe_dump(config, allow_unicode=True))
     shutil.copy(layout.root / "_toc.yml", stage / "_toc.yml")
     toc = (stage / "_toc.yml").read_text()
-    if "book/execution-times" in toc:
-        times = pages.times_page(records, notebooks)
-        (stage / "book" / "execution-times.md").write_text(times)
+    generated = {
+        "benchmarks": lambda: benchmarks.benchmarks_page(_measured(layout, BENCHMARKS)),
+        "beyond": lambda: scaling.scaling_page(_measured(layout, UNITS)),
+        "execution-times": lambda: pages.times_page(records, notebooks),
+    }
+    for name, write in generated.items():
+        if f"book/{name}" in toc:
+            (stage / "book" / f"{name}.md").write_text(write())
     if "book/api" in toc:
         for name, text in api.api_pages().items():
             (stage / "book" / f"{name}.md").write_text(text)
@@ -114,6 +126,7 @@ def _site_fingerprint(layout: Layout, chapters: list[str]) -> str:
     digest = hashlib.sha256()
     package = Path(__file__).resolve().parents[1]
     paths = [layout.root / "_config.yml", layout.root / "_toc.yml"]
+    paths += [layout.root / BENCHMARKS, layout.root / UNITS]
     paths += [p for d in ("book", "assets") for p in sorted((layout.root / d).rglob("*"))]
     paths += sorted(package.rglob("*.py"))
     paths += [layout.executed / f"{c}.json" for c in chapters]
