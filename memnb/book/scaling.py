@@ -10,9 +10,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import linear_regression
 from typing import Any
-
-import numpy as np
 
 __all__ = ["UNITS", "Unit", "exponents", "makespan", "scaling_page"]
 
@@ -95,6 +94,11 @@ def _along(rows: Sequence[Mapping[str, Any]], kind: str, name: str) -> list[Mapp
     return sorted(some, key=lambda row: row["size"][name])
 
 
+def _slope(x: Iterable[float], y: Iterable[float]) -> float:
+    """Exponent of a power law, by least squares of logarithms."""
+    return linear_regression([math.log(v) for v in x], [math.log(v) for v in y]).slope
+
+
 def exponents(
     rows: Sequence[Mapping[str, Any]], kind: str, of: str = "seconds"
 ) -> dict[str, float]:
@@ -117,7 +121,7 @@ def exponents(
     for name in UNITS[kind].sizes:
         some = _along(rows, kind, name)
         x, y = [row["size"][name] for row in some], [row[of] for row in some]
-        found[name] = float(np.polyfit(np.log(x), np.log(y), 1)[0])
+        found[name] = _slope(x, y)
     return found
 
 
@@ -200,7 +204,7 @@ def _figure(rows: Sequence[Mapping[str, Any]], unets: Mapping[int, float]) -> st
 def _growth(unets: Mapping[int, float]) -> float:
     """Exponent of the time of a whole U-Net in n, from 100 on."""
     some = {n: seconds for n, seconds in unets.items() if n >= 100}
-    return float(np.polyfit(np.log(list(some)), np.log(list(some.values())), 1)[0])
+    return _slope(some, some.values())
 
 
 def _table(columns: str, rows: Iterable[Iterable[str]]) -> list[str]:
