@@ -1,8 +1,10 @@
 // A live explorer: its controls, its state, and the view that draws it.
 import { Basins } from "./basins.js";
+import { Counts } from "./counts.js";
 import { Plane } from "./plane.js";
+import { Spectrum } from "./spectrum.js";
 
-const VIEWS = { basins: Basins, plane: Plane };
+const VIEWS = { basins: Basins, counts: Counts, plane: Plane, spectrum: Spectrum };
 const PLAY = 9000; // milliseconds from one end to the other
 const SILENCE = 500; // before the state is read out
 const REST = 900; // between the stops of an animation for those who want no motion

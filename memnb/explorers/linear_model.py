@@ -1,7 +1,8 @@
 r"""Chapter 5: explorers of the linear model.
 
-Both use the expectation of :math:`\Delta` over the original set, so that N costs nothing, and keep
-the fits of the last settings: moving N, the kernel width or the mark only evaluates closed forms.
+The onset uses the expectation of :math:`\Delta` over the original set, so that N costs nothing,
+and keeps the fits of the last settings: moving N, the kernel width or the mark only evaluates
+closed forms.
 """
 
 import math
@@ -11,13 +12,17 @@ import torch
 
 from memnb import linear
 from memnb.explorers.base import Axis, Explorer
+from memnb.explorers.live import Live, Range
 from memnb.figures import linear_model as figures
+from memnb.linear import limit
 from memnb.linear.overlaps import log_pairs
 from memnb.stats import mean_error
+from memnb.streams import portable_normals, stream
 
 __all__ = ["EXPLORERS", "onset", "spectrum"]
 
 GRID = (4, 8, 16, 20, 24, 32, 48, 96)
+POINTS, NOISE = "training points of the page", "noise of the page"
 SCALES = {"e⁻⁶": math.exp(-6), "e⁻⁵": math.exp(-5), "e⁻⁴": math.exp(-4)}
 
 
@@ -100,40 +105,62 @@ def onset(seed: int = 0, most: int = 50) -> Explorer:
     return Explorer(frame, axes, alt, "The onset of generalization", number="5.15", play="n")
 
 
-def spectrum(seed: int = 0) -> Explorer:
-    r"""Variances of the generated Gaussian along its axes, for one training set.
+def spectrum() -> Live:
+    r"""Variances of the generated Gaussian along its axes, for one training set, and their limit.
 
-    Parameters
-    ----------
-    seed : int
-        Seed of the training set.
+    The training set is drawn where the explorer is shown, by
+    :func:`memnb.streams.portable_normals`.
 
     Returns
     -------
-    Explorer
-        Sliders: ``n``, ``d``, ``T`` and ``lam``.
+    Live
+        Controls: ``n``, ``d``, ``T``, ``log_lam`` and the ``seed`` of the training set.
     """
+    width, most = 40, 1000  # largest d and n
 
-    def frame(n, d, T, lam):
-        _, generated, h2 = _fits(n, d, T, lam, seed, 1)
-        c = linear.LinearModel(d, T, SCALES[lam]).signal_fraction
-        figure = figures.spectrum_figure(generated.values[0], 1.0, c, generated.rank)
-        read = f"n = {n}, rank {generated.rank} of {d}, c = {c:.3f}, H² = {h2.item():.4f}"
+    @lru_cache(maxsize=4)
+    def drawn(seed, purpose):
+        return portable_normals(stream(seed, purpose), most * width).reshape(most, width)
+
+    def frame(n, d, T, log_lam, seed):
+        y, z = (drawn(seed, purpose)[:n, :d] for purpose in (POINTS, NOISE))
+        model = linear.LinearModel(d, T, math.exp(log_lam))
+        generated = model.fit(y, model.noised(y, z))
+        c, gamma = model.signal_fraction, d / (n - 1)
+        curve = limit.spectral_curve(gamma, c, 100) if gamma < 1 else ([], [])
+        figure = figures.spectrum_figure(generated.values, 1.0, c, generated.rank, curve)
+        h2 = linear.hellinger(generated).item()
+        read = f"n = {n}, rank {generated.rank} of {d}, c = {c:.3f}, H² = {h2:.4f}"
         return figure.update_xaxes(title=f"eigenvalue, by size<br>{read}")
 
     axes = (
-        Axis("n", "training points n", (2, 4, 8, 12, 16, 17, 20, 32, 64, 101, 200, 1000), 20,
-             (2, 16, 17, 20, 32, 101, 200, 1000)),
-        Axis("d", "dimension d", (2, 4, 8, 16, 40, 100), 16, (2, 16, 100)),
-        Axis("T", "diffusion time T", (0.5, 1.0, 2.0, 3.0), 2.0, (0.5, 2.0, 3.0)),
-        Axis("lam", "noise scale λ", tuple(SCALES), "e⁻⁴", tuple(SCALES)),
-    )  # fmt: skip
+        Range("n", "training points n", 2, most, 20, digits=0, log=True),
+        Range("d", "dimension d", 2, width, 16, digits=0),
+        Range("T", "diffusion time T", 0.1, 4.0, 2.0),
+        Range("log_lam", "noise scale, log λ", -8.0, 0.0, -4.0),
+        Range("seed", "seed of the points", 0, 99, 0, digits=0),
+    )
     alt = (
         "Eigenvalues of the generated covariance by size, on a logarithmic scale. With n up to d "
         "training points all but n - 1 are zero; just above d they spread over many orders of "
-        "magnitude; with many points all tend to c, below the true variance 1."
+        "magnitude; with many points all tend to c, below the true variance 1. A curve shows what "
+        "they tend to for large n and d; they lie along it."
     )
-    return Explorer(frame, axes, alt, "What is generated", number="5.1")
+    return Live(
+        frame,
+        axes,
+        alt,
+        "What is generated",
+        number="5.1",
+        view="spectrum",
+        given={
+            "width": width, "most": most,
+            "y": [stream(seed, POINTS).initial_seed() for seed in range(100)],
+            "z": [stream(seed, NOISE).initial_seed() for seed in range(100)],
+        },
+        state={},
+        play="n",
+    )  # fmt: skip
 
 
 EXPLORERS = {"onset": onset, "spectrum": spectrum}

@@ -5,8 +5,9 @@ axes, so that moving one slider changes one thing: the same points stay on the s
 """
 
 import math
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 
+import numpy as np
 import torch
 
 from memnb.explorers.base import Axis, Explorer
@@ -16,12 +17,15 @@ from memnb.minnorm.data import gaussian_starts, orthogonal_set
 from memnb.minnorm.denoisers import RampDenoiser
 from memnb.minnorm.endpoints import CLASSES, classify
 from memnb.minnorm.flows import score_flow, score_flow_trajectory
-from memnb.minnorm.grids import log_uniform_grid
-from memnb.streams import stream
+from memnb.minnorm.grids import log_uniform_grid, uniform_grid
+from memnb.minnorm.probabilities import score_flow_probabilities
+from memnb.streams import portable_normals, stream
 
 __all__ = ["EXPLORERS", "counts", "field", "plane"]
 
 MAX_DIM = 100
+STARTS = "starts drawn by the page"
+NORM_OF = {"L2": "l2", "L∞": "linf"}
 N_AXIS = Axis("N", "training points N", (3, 4, 6, 8, 11, 16, 21, 26, 31), 11, (3, 6, 11, 31))
 D_AXIS = Axis("d", "dimension d", (30, 40, 60, 80, MAX_DIM), 30, (30, 60, MAX_DIM))
 THRESHOLD_AXIS = Axis(
@@ -130,46 +134,77 @@ def plane(n_starts: int = 150, seed: int = 0) -> Explorer:
     return Explorer(frame, axes, alt, "Where the points are at time r", number="1.5", play="r")
 
 
-def counts(n_starts: int = 500, seed: int = 0) -> Explorer:
-    r"""How many points of a score flow are in each endpoint class, against time.
+def counts() -> Live:
+    r"""How many starts of a score flow are in each endpoint class, against time.
 
-    Parameters
-    ----------
-    n_starts : int
-        Number of starts from :math:`\mathcal{N}(0, I_d)`.
-    seed : int
-        Seed of the starts.
+    The starts are drawn where the explorer is shown, from :math:`\mathcal{N}(0, I_d)` by
+    :func:`memnb.streams.portable_normals`.
 
     Returns
     -------
-    Explorer
-        Sliders: ``N``, ``d``, ball radius ``rho`` and ``threshold``.
+    Live
+        Controls: ``N``, ``d``, ball radius ``rho``, ``threshold``, number of starts ``n``, their
+        ``seed``, the time ``r`` at which counts are spelled out, and the ``norm`` of distances.
     """
-    times = log_uniform_grid(0.1, 300, 22)
+    # The fall onto the box takes about log(sqrt(d) / threshold), 2.6 to 5.1, and is sudden.
+    times = torch.cat([uniform_grid(1, 6, 21), log_uniform_grid(6, 300, 13)[1:]])
+    width, edges, most = 60, 30, 5000  # largest d, N - 1 and n
 
-    def frame(N, d, rho, threshold):
-        data = orthogonal_set(N, d)
-        y = _starts(n_starts, seed)[:, :d]
-        path = score_flow_trajectory(y, RampDenoiser(data, rho), times)
-        labels = classify(path, data, threshold).labels
+    @lru_cache(maxsize=2)
+    def drawn(seed):
+        numbers = portable_normals(stream(seed, STARTS), most * width)
+        return numbers.reshape(most, width)
+
+    @lru_cache(maxsize=64)
+    def path(N, d, rho, n, seed):
+        return score_flow_trajectory(
+            drawn(seed)[:n, :d], RampDenoiser(orthogonal_set(N, d), rho), times
+        )
+
+    def frame(N, d, rho, threshold, n, seed, r, norm):
+        data, norm = orthogonal_set(N, d), NORM_OF[norm]
+        labels = classify(path(N, d, rho, n, seed), data, threshold, norm).labels
         table = torch.stack([(labels == i).sum(dim=1) for i in range(len(CLASSES))], dim=1)
-        return figures.areas_in_time(times, table)
+        exact = np.array(
+            [
+                score_flow_probabilities(N - 1, d, rho, time, threshold, norm)
+                for time in times.tolist()
+            ]
+        )
+        here = score_flow(drawn(seed)[:n, :d], RampDenoiser(data, rho), r)
+        now = classify(here, data, threshold, norm).counts()
+        return figures.areas_in_time(times, table, torch.from_numpy(n * exact), (r, now))
 
     axes = (
-        N_AXIS,
-        D_AXIS,
-        Axis(
-            "rho", "ball radius ρ", (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.48), 0.1,
-            (0.02, 0.1, 0.3, 0.48),
-        ),
-        THRESHOLD_AXIS,
-    )  # fmt: skip
+        Range("N", "training points N", 2, edges + 1, 11, digits=0),
+        Range("d", "dimension d", edges, width, 30, digits=0),
+        Range("rho", "ball radius ρ", 0.01, 0.49, 0.1),
+        Range("threshold", "threshold", 0.05, 0.4, 0.2),
+        Range("n", "starts", 500, most, 500, digits=0),
+        Range("seed", "seed of the starts", 0, 99, 0, digits=0),
+        Range("r", "counts at time r", 1, 300, 300, digits=1, log=True),
+        Axis("norm", "norm", tuple(NORM_OF), "L2"),
+    )
     alt = (
-        "Stacked counts of starts in five endpoint classes against time r on a logarithmic axis. "
+        "Stacked counts of starts in five endpoint classes against time r on a logarithmic axis, "
+        "with dashed lines where the exact probabilities put the borders. "
         "All start outside, pass through the boundary of the hyperbox, and end at training or "
         "virtual points; more training points mean more virtual endpoints."
     )
-    return Explorer(frame, axes, alt, "Endpoint classes against time", number="1.6")
+    return Live(
+        frame,
+        axes,
+        alt,
+        "Endpoint classes against time",
+        number="1.6",
+        view="counts",
+        given={
+            "times": times.tolist(), "width": width, "edges": edges, "most": most,
+            "states": [stream(seed, STARTS).initial_seed() for seed in range(100)],
+        },
+        state={},
+        play="r",
+    )  # fmt: skip
 
 
 EXPLORERS = {"field": field, "plane": plane, "counts": counts}

@@ -14,6 +14,7 @@ from memnb.figures.style import CLASS_COLORS, class_marker, compact, legend_belo
 from memnb.minnorm.endpoints import CLASSES
 
 __all__ = [
+    "areas_in_time",
     "comparison_figure",
     "counts_text",
     "endpoint_areas",
@@ -69,6 +70,45 @@ def endpoint_areas(
     axis = {"type": "log", "dtick": 1} if log_x else {"type": "linear"}
     figure.update_xaxes(title=x_title, **axis)
     figure.update_yaxes(title="number of starts", range=[0, max(total, 1)])
+    return figure
+
+
+def areas_in_time(
+    r: torch.Tensor,
+    counts: torch.Tensor,
+    exact: torch.Tensor | None = None,
+    at: tuple[float, Mapping[str, int]] | None = None,
+) -> go.Figure:
+    r"""Number of starts in each endpoint class against time, stacked.
+
+    Figures 1.6 and 3.9 of the book.
+
+    Parameters
+    ----------
+    r : Tensor, shape (T,)
+        Times, positive.
+    counts : Tensor, shape (T, 5)
+        As in :func:`memnb.figures.classes.endpoint_areas`.
+    exact : Tensor, shape (T, 5), optional
+        Expected counts, whose borders are drawn as dashed lines.
+    at : (float, dict), optional
+        A time and the counts there, which the axis spells out; by default the last ones.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+    """
+    last = dict(zip(CLASSES, counts[-1].tolist(), strict=True))
+    time, here = at or (float(r[-1]), last)
+    title = f"time r<br>at r = {time:g}: {counts_text(here)}"
+    figure = endpoint_areas(r, counts, title, symbol="r", log_x=True)
+    if exact is not None:
+        borders = exact.cumsum(dim=1)[:, :-1]
+        for k, border in enumerate(borders.T):
+            figure.add_scatter(
+                x=compact(r), y=compact(border), mode="lines", name="exact", showlegend=k == 0,
+                line={"color": "#000000", "width": 2, "dash": "dash"},
+            )  # fmt: skip
     return figure
 
 

@@ -34,16 +34,11 @@ __all__ = [
 ]
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
-LIVE = (
-    "linalg",
-    "sets",
-    "events",
-    "flows",
-    "stage",
-    "plane",
-    "basins",
+LIVE = (  # modules, each after what it uses
+    *("linalg", "sets", "events", "flows", "stage", "plane", "basins"),
+    *("random", "chart", "chances", "counts", "spectrum"),
     "live",
-)  # modules, each after what it uses
+)
 _NUMBER = re.compile(r"[1-9]\d*\.[1-9]\d*")
 
 
@@ -89,8 +84,8 @@ def live_script() -> str:
     """The script of live explorers as one text that needs no other file.
 
     The modules of ``assets/live`` one after another, without the lines that import one from
-    another. So the same text serves pages that are opened without a server, where browsers load no
-    modules, and JupyterLab.
+    another, indentation and lines of comment. So the same text serves pages that are opened without
+    a server, where browsers load no modules, and JupyterLab.
 
     Returns
     -------
@@ -98,7 +93,8 @@ def live_script() -> str:
         It declares ``mount(box, spec)`` and ``start()``.
     """
     text = "".join((ASSETS / "live" / f"{name}.js").read_text() for name in LIVE)
-    return re.sub(r"^export ", "", re.sub(r"^import [^;]*;\n", "", text, flags=re.M), flags=re.M)
+    text = re.sub(r"^ *//.*\n", "", text, flags=re.M)
+    return re.sub(r"^import [^;]*;\n|^export |^ +", "", text, flags=re.M)
 
 
 def check_number(number: str | None, caption: str) -> None:

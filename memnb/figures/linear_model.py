@@ -102,7 +102,13 @@ def phase_diagram_figure(
     )  # fmt: skip
 
 
-def spectrum_figure(values: torch.Tensor, limit: float, c: float, rank: int) -> go.Figure:
+def spectrum_figure(
+    values: torch.Tensor,
+    limit: float,
+    c: float,
+    rank: int,
+    curve: tuple[Sequence[float], Sequence[float]],
+) -> go.Figure:
     r"""Eigenvalues of the generated covariance, the largest first.
 
     Figure 5.1 of the book.
@@ -117,6 +123,9 @@ def spectrum_figure(values: torch.Tensor, limit: float, c: float, rank: int) -> 
         What all of them tend to for many training points.
     rank : int
         Number of eigenvalues that are not zero.
+    curve : tuple of sequence
+        The limit of large n and d: eigenvalues, and the share of the spectrum that is larger, as
+        from :func:`memnb.linear.limit.spectral_curve`. May be empty.
 
     Returns
     -------
@@ -134,9 +143,14 @@ def spectrum_figure(values: torch.Tensor, limit: float, c: float, rank: int) -> 
             x=[1, d], y=[level, level], mode="lines", name=name,
             line={"color": color, "width": 2, "dash": dash},
         )  # fmt: skip
+    x, y = 0.5 + d * np.array(curve[1]), np.clip(curve[0], floor, None)
+    figure.add_scatter(
+        x=compact(x), y=compact(y), mode="lines", name="limit of large n and d",
+        line={"color": SERIES[1], "width": 2},
+    )  # fmt: skip
     for name, color, symbol, part in (
         ("generated", SERIES[0], "circle", slice(0, rank)),
-        ("generated, zero", SERIES[1], "triangle-down-open", slice(rank, d)),
+        ("generated, zero", SERIES[0], "triangle-down-open", slice(rank, d)),
     ):
         figure.add_scatter(
             x=index[part], y=compact(values[part].clamp(min=floor)), mode="markers", name=name,
@@ -144,7 +158,7 @@ def spectrum_figure(values: torch.Tensor, limit: float, c: float, rank: int) -> 
         )  # fmt: skip
     figure.update_xaxes(title="eigenvalue, by size")
     figure.update_yaxes(
-        title="variance, in units of σ²", type="log", range=[-6.2, 2.2], exponentformat="power",
+        title="variance, in units of σ²", type="log", range=[-6.2, 3], exponentformat="power",
         dtick=1,
     )  # fmt: skip
     return figure.update_layout(height=440)

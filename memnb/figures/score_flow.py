@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import plotly.graph_objects as go
 import torch
 
-from memnb.figures.classes import comparison_figure, counts_text, endpoint_areas, fractions_figure
+from memnb.figures.classes import areas_in_time, comparison_figure, fractions_figure
 from memnb.figures.curves import dots, joined, lines
 from memnb.figures.planes import SQUARE, arrows, circles
 from memnb.figures.style import (
@@ -294,27 +294,6 @@ def phase_figure(
         exponentformat="power",
     )
     return figure
-
-
-def areas_in_time(r: torch.Tensor, counts: torch.Tensor) -> go.Figure:
-    r"""Number of starts in each endpoint class against time, stacked.
-
-    Figures 1.6 and 3.9 of the book.
-
-    Parameters
-    ----------
-    r : Tensor, shape (T,)
-        Times, positive.
-    counts : Tensor, shape (T, 5)
-        As in :func:`memnb.figures.classes.endpoint_areas`. The axis spells out the last row.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-    """
-    last = counts_text(dict(zip(CLASSES, counts[-1].tolist(), strict=True)))
-    title = f"time r<br>at r = {float(r[-1]):g}: {last}"
-    return endpoint_areas(r, counts, title, symbol="r", log_x=True)
 
 
 def plane_figure(z: torch.Tensor, endpoints: Endpoints) -> go.Figure:

@@ -6,7 +6,10 @@ import shutil
 import threading
 
 import pytest
+from support import ROOT
 from visits import SITE
+
+LIVE = ROOT / "assets" / "live"
 
 FLAGS = [
     "--no-sandbox",
@@ -46,3 +49,24 @@ def site_url():
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def page(browser):
+    """An empty page that has the module, and nothing else to ask."""
+    context = browser.new_context()
+
+    def answer(route):
+        name = route.request.url.rsplit("/", 1)[1]
+        if route.request.url.startswith("http://live.test/") and (LIVE / name).is_file():
+            route.fulfill(path=LIVE / name, content_type="text/javascript")
+        elif name == "empty":
+            route.fulfill(body="<!doctype html><title>t</title>", content_type="text/html")
+        else:
+            route.abort("internetdisconnected")
+
+    context.route("**/*", answer)
+    view = context.new_page()
+    view.goto("http://live.test/empty")
+    yield view
+    context.close()

@@ -4,17 +4,13 @@ import math
 
 import pytest
 import torch
-from support import ROOT
+from formulas import CLOSE, N_CASES, call
 
 import memnb
 from memnb.explorers.score_flow import field
 from memnb.minnorm.denoisers import EmpiricalBayesDenoiser
 from memnb.minnorm.simplex import obtuse_simplex
 from memnb.streams import stream
-
-N_CASES = 200
-CLOSE = 1e-9
-LIVE = ROOT / "assets" / "live"
 
 
 def points_of(*rows):
@@ -35,52 +31,6 @@ SETS = {
     "line": points_of((0, 0), (1, 0), (-0.75, 0)),
     "slanted line": points_of((0, 0), (3, 4), (-0.75, -1)),
 }
-
-
-@pytest.fixture(scope="module")
-def page(browser):
-    """An empty page that has the module, and nothing else to ask."""
-    context = browser.new_context()
-
-    def answer(route):
-        name = route.request.url.rsplit("/", 1)[1]
-        if route.request.url.startswith("http://live.test/") and (LIVE / name).is_file():
-            route.fulfill(path=LIVE / name, content_type="text/javascript")
-        elif name == "empty":
-            route.fulfill(body="<!doctype html><title>t</title>", content_type="text/html")
-        else:
-            route.abort("internetdisconnected")
-
-    context.route("**/*", answer)
-    view = context.new_page()
-    view.goto("http://live.test/empty")
-    yield view
-    context.close()
-
-
-# Infinity has no JSON, and a set is made once for all its cases.
-CALL = """async ({ module, name, cases, points }) => {
-  const { [name]: f } = await import(`/${module}.js`);
-  const { trainingSet } = await import("/sets.js");
-  const set = points && trainingSet(points);
-  const value = (x) => (x === "inf" ? Infinity : x === "set" ? set : x);
-  return cases.map((c) => f(...c.map(value)));
-}"""
-
-
-def plain(value):
-    if isinstance(value, torch.Tensor):
-        return value.tolist()
-    return "inf" if value == math.inf else value
-
-
-def call(page, module, name, cases, points=None):
-    """One function of the page for many cases; the argument "set" is the set of the points."""
-    assert len(cases) > 0
-    sent = [[plain(x) for x in case] for case in cases]
-    points = None if points is None else points.tolist()
-    given = {"module": module, "name": name, "cases": sent, "points": points}
-    return torch.tensor(page.evaluate(CALL, given), dtype=torch.float64)
 
 
 def starts(points, rho, name):

@@ -1,0 +1,133 @@
+// Endpoint classes of score flow against time: counts of drawn starts, and exact probabilities.
+import { Chart } from "./chart.js";
+import { chances } from "./chances.js";
+import { Normals } from "./random.js";
+import { CLASSES } from "./sets.js";
+
+const AREAS = ["#D55E00", "#0072B2", "#009E73", "#E69F00", "#999999"];
+const ENDS = ["training points", "virtual points", "the boundary", "the interior", "outside"];
+
+// What the flow of coordinates z needs for every time: for each the distance u of its start from
+// the middle of the edge, from its own end on, and how far it will have come from there.
+export function prepare(z, n, width, edges, rho) {
+  const half = 0.5 - rho;
+  const [u, level] = [new Float64Array(n * edges), new Float64Array(n * edges)];
+  const high = new Uint8Array(n * edges);
+  for (let i = 0; i < n; i++) {
+    for (let k = 0; k < edges; k++) {
+      const [x, at] = [z[i * width + k], i * edges + k];
+      high[at] = x > 0.5 ? 1 : 0;
+      u[at] = x > 0.5 ? 1 - x : x;
+      level[at] = u[at] <= rho ? u[at]
+        : rho * Math.exp(Math.log(half / (0.5 - u[at])) * half / rho); // rho e^(time on the ramp)
+    }
+  }
+  return { u, level, high, edges, rho, half };
+}
+
+// Class of each of n starts at time r: memnb.classify of memnb.score_flow, for K edges of length 1.
+// Of what is orthogonal to the edges off has the squared norms.
+export function classesAt(flow, off, n, K, r, t, inf) {
+  const { u, level, high, edges, rho, half } = flow;
+  const [shrink, rate] = [Math.exp(-r), rho / half];
+  const left = 0.5 - half * Math.exp(-rate * r); // what starts below has left the ramp
+  const grown = Math.min(Math.exp(rate * r), 1e300);
+  const limit = inf ? t : t * t;
+  const labels = new Uint8Array(n);
+  for (let i = 0; i < n; i++) {
+    const away = off[i] * shrink * shrink;
+    const rest = inf ? Math.sqrt(away) : away;
+    let vertex = rest;
+    let box = rest;
+    let face = Infinity;
+    let count = 0;
+    const begin = i * edges;
+    for (let at = begin; at < begin + K && box <= limit; at++) {
+      const v = u[at] <= left ? shrink * level[at] : 0.5 - (0.5 - u[at]) * grown;
+      const below = Math.min(v, 0); // no branch that a processor would have to guess
+      face = Math.min(face, v);
+      if (inf) {
+        vertex = Math.max(vertex, Math.abs(v));
+        box = Math.max(box, -below);
+      } else {
+        vertex += v * v;
+        box += below * below;
+      }
+      count += high[at];
+    }
+    if (box > limit) labels[i] = 4;
+    else if (vertex <= limit) labels[i] = count <= 1 ? 0 : 1;
+    else if (face <= 0 || (inf ? face <= t : face * face + away <= limit)) labels[i] = 2;
+    else labels[i] = 3;
+  }
+  return labels;
+}
+
+const count = (labels) => {
+  const counts = CLASSES.map(() => 0);
+  for (const label of labels) counts[label] += 1;
+  return counts;
+};
+
+export class Counts {
+  constructor(box, spec) {
+    Object.assign(this, { spec, kept: {} });
+    this.chart = new Chart(box, () => this.last && this.draw(this.last));
+  }
+
+  // The last result under a name, as long as its arguments stay the same.
+  keep(name, key, compute) {
+    if (this.kept[name]?.key !== key) this.kept[name] = { key, value: compute() };
+    return this.kept[name].value;
+  }
+
+  draw(state) {
+    this.last = state;
+    const { N, d, rho, threshold: t, n, seed, r } = state;
+    const { times, width, edges, most, states } = this.spec;
+    const [K, inf] = [N - 1, state.norm === "L∞"];
+    const normals = this.keep("normals", seed, () => new Normals(states[seed], most, width));
+    const z = normals.upTo(n);
+    const flow = this.keep("flow", [seed, n, rho].join(), () => prepare(z, n, width, edges, rho));
+    const off = this.keep("off", [seed, n, K, d].join(), () =>
+      Float64Array.from({ length: n }, (_, i) => {
+        let sum = 0;
+        for (let k = i * width + K; k < i * width + d; k++) sum += z[k] * z[k];
+        return sum;
+      }));
+    const key = [K, d, rho, t, inf].join();
+    const exactly = (time) => chances(K, d, rho, time, t, inf);
+    const exact = this.keep("exact", key, () => times.map(exactly));
+    const at = (time) => count(classesAt(flow, off, n, K, time, t, inf));
+    const counts = this.keep("counts", [key, seed, n].join(), () => times.map(at));
+    const [now, expected] = [at(r), exactly(r)];
+    const sums = (rows, c) => rows.map((row) => row.slice(0, c).reduce((a, b) => a + b, 0));
+    const layers = CLASSES.map((_, c) => ({
+      kind: "area", color: AREAS[c], xs: times, low: sums(counts, c), high: sums(counts, c + 1),
+    }));
+    for (let c = 1; c < CLASSES.length; c++) {
+      const ys = sums(exact, c).map((p) => n * p);
+      layers.push({ kind: "line", color: "#000", dash: "6 4", xs: times, ys });
+    }
+    layers.push({ kind: "line", color: "currentColor", dash: "2 3", xs: [r, r], ys: [0, n] });
+    this.chart.legend.replaceChildren(...ENDS.map((name, c) => {
+      const part = document.createElement("span");
+      part.dataset.class = CLASSES[c];
+      const error = n * Math.sqrt(expected[c] * (1 - expected[c]) / n);
+      part.textContent = `${name}: ${now[c]} (expected ${(n * expected[c]).toFixed(1)}`
+        + ` ± ${error.toFixed(1)})`;
+      return part;
+    }));
+    const words = `At r = ${r}, of ${n} starts ${ENDS.map((name, c) =>
+      `${now[c]} at ${name} (expected ${(n * expected[c]).toFixed(1)})`).join(", ")}.`
+      .replace("at outside", "outside");
+    this.chart.svg.dataset.counts = JSON.stringify(now);
+    this.chart.svg.dataset.exact = JSON.stringify(expected);
+    this.chart.draw({
+      x: { title: "time r", low: times[0], high: times[times.length - 1], log: true },
+      y: { title: "number of starts", low: 0, high: n },
+      layers, label: `${this.spec.alt} ${words}`,
+    });
+    return { status: words, note: `Areas: counted. Dashed lines: expected. Numbers: at r = ${r}.` };
+  }
+}

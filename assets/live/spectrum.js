@@ -1,0 +1,393 @@
+// The linear model: its fit, the spectrum of what it generates, and the limit of both, as in
+// memnb.linear.model, memnb.linear.divergences and memnb.linear.limit, with sigma = 1.
+import { Chart } from "./chart.js";
+import { Normals } from "./random.js";
+
+const FLOOR = 1e-6; // lowest variance of the picture
+const CEILING = 1e3;
+const EPSILON = 2 ** -52;
+const REAL = 1e-7; // a root with a smaller imaginary part, relative to its size, is real
+
+// Eigenvalues of a symmetric matrix, rising: Householder's reduction to a tridiagonal matrix and
+// implicit QL steps (Golub and Van Loan, Matrix Computations, section 8.3).
+export function eigenvalues(matrix) {
+  const n = matrix.length;
+  const a = matrix.map((row) => Float64Array.from(row));
+  const [d, e] = [new Float64Array(n), new Float64Array(n)];
+  for (let k = 0; k < n - 1; k++) {
+    const v = a[k].slice(k + 1);
+    d[k] = a[k][k];
+    const size = Math.hypot(...v);
+    e[k] = v[0] > 0 ? -size : size;
+    v[0] -= e[k];
+    const square = v.reduce((sum, x) => sum + x * x, 0);
+    if (square === 0) continue;
+    const m = v.length;
+    const p = new Float64Array(m);
+    for (let i = 0; i < m; i++) {
+      const row = a[k + 1 + i];
+      let sum = 0;
+      for (let j = 0; j < m; j++) sum += row[k + 1 + j] * v[j];
+      p[i] = 2 * sum / square;
+    }
+    const share = p.reduce((sum, x, i) => sum + x * v[i], 0) / square;
+    for (let i = 0; i < m; i++) p[i] -= share * v[i];
+    for (let i = 0; i < m; i++) {
+      const row = a[k + 1 + i];
+      for (let j = 0; j < m; j++) row[k + 1 + j] -= v[i] * p[j] + p[i] * v[j];
+    }
+  }
+  d[n - 1] = a[n - 1][n - 1];
+  const least = EPSILON * Math.max(...d.map((x, i) => Math.abs(x) + Math.abs(e[i])));
+  for (let low = 0; low < n; low++) {
+    for (let step = 0; ; step++) {
+      if (step > 60) throw new Error("the eigenvalues have not converged");
+      let m = low;
+      while (m < n - 1 && Math.abs(e[m]) > least) m++;
+      if (m === low) break;
+      let g = (d[low + 1] - d[low]) / (2 * e[low]);
+      const root = Math.hypot(g, 1);
+      g = d[m] - d[low] + e[low] / (g + (g < 0 ? -root : root));
+      let [s, c, p] = [1, 1, 0];
+      let i = m - 1;
+      for (; i >= low; i--) {
+        const [f, b] = [s * e[i], c * e[i]];
+        const size = Math.hypot(f, g);
+        e[i + 1] = size;
+        if (size === 0) {
+          d[i + 1] -= p;
+          break;
+        }
+        [s, c] = [f / size, g / size];
+        g = d[i + 1] - p;
+        const t = (d[i] - g) * s + 2 * c * b;
+        p = s * t;
+        d[i + 1] = g + p;
+        g = c * t - b;
+      }
+      if (i >= low) {
+        e[m] = 0;
+        continue;
+      }
+      d[low] -= p;
+      e[low] = g;
+      e[m] = 0;
+    }
+  }
+  return [...d].sort((x, y) => x - y);
+}
+
+// Singular values, falling, of a square matrix: the positive eigenvalues of [[0, A], [A^T, 0]],
+// which keep the digits of small ones that A A^T would lose.
+export function singularValues(a) {
+  const n = a.length;
+  const zero = new Array(n).fill(0);
+  const both = [...a.map((row) => [...zero, ...row]),
+    ...a.map((_, j) => [...a.map((row) => row[j]), ...zero])];
+  return eigenvalues(both).reverse().slice(0, n).map((x) => Math.max(0, x));
+}
+
+// The first of the two factors of columns = Q R, as reflections; R lies on and above their diagonal.
+function reflections(columns) {
+  return columns.map((column, k) => {
+    const v = column.slice(k);
+    const size = Math.hypot(...v);
+    v[0] += v[0] > 0 ? size : -size;
+    const square = v.reduce((sum, x) => sum + x * x, 0);
+    for (let j = k; j < columns.length; j++) reflect(columns[j], v, k, square);
+    return { v, square };
+  });
+}
+
+function reflect(x, v, k, square) {
+  let sum = 0;
+  for (let i = 0; i < v.length; i++) sum += v[i] * x[k + i];
+  sum *= 2 / square;
+  for (let i = 0; i < v.length; i++) x[k + i] -= sum * v[i];
+}
+
+// Solve min |X B - Y| for columns of X and Y with n rows; of many solutions the least. Returns
+// the columns of B. X has full rank.
+export function leastSquares(X, Y) {
+  const [n, d] = [X[0].length, X.length];
+  if (n > 3 * d) return solveNormal(X, Y); // so well conditioned that squares lose nothing
+  if (n >= d) {
+    const r = X.map((x) => x.slice());
+    const q = reflections(r);
+    return Y.map((y) => {
+      const b = y.slice();
+      q.forEach(({ v, square }, k) => reflect(b, v, k, square));
+      for (let i = d - 1; i >= 0; i--) {
+        for (let j = i + 1; j < d; j++) b[i] -= r[j][i] * b[j];
+        b[i] /= r[i][i];
+      }
+      return b.slice(0, d);
+    });
+  }
+  const rows = Array.from({ length: n }, (_, i) => Float64Array.from(X, (x) => x[i]));
+  const q = reflections(rows);
+  return Y.map((y) => {
+    const b = new Float64Array(d);
+    for (let i = 0; i < n; i++) {
+      b[i] = y[i];
+      for (let j = 0; j < i; j++) b[i] -= rows[i][j] * b[j];
+      b[i] /= rows[i][i];
+    }
+    for (let k = n - 1; k >= 0; k--) reflect(b, q[k].v, k, q[k].square);
+    return b;
+  });
+}
+
+const product = (x, y) => {
+  let sum = 0;
+  for (let i = 0; i < x.length; i++) sum += x[i] * y[i];
+  return sum;
+};
+
+// The lower Cholesky factor of a matrix of which the lower part is given; in place.
+function cholesky(a) {
+  a.forEach((row, i) => {
+    for (let j = 0; j <= i; j++) {
+      let sum = row[j];
+      for (let k = 0; k < j; k++) sum -= row[k] * a[j][k];
+      row[j] = i === j ? Math.sqrt(sum) : sum / a[j][j];
+    }
+  });
+  return a;
+}
+
+function forward(lower, b) {
+  for (let i = 0; i < lower.length; i++) {
+    for (let j = 0; j < i; j++) b[i] -= lower[i][j] * b[j];
+    b[i] /= lower[i][i];
+  }
+  return b;
+}
+
+function solveNormal(X, Y) {
+  const lower = cholesky(X.map((x, i) => Float64Array.from(X.slice(0, i + 1), (y) => product(x, y))));
+  return Y.map((y) => {
+    const b = forward(lower, Float64Array.from(X, (x) => product(x, y)));
+    for (let i = lower.length - 1; i >= 0; i--) {
+      for (let j = i + 1; j < lower.length; j++) b[i] -= lower[j][i] * b[j];
+      b[i] /= lower[i][i];
+    }
+    return b;
+  });
+}
+
+// Contrasts of n numbers, n - 1 of them, at right angles to their mean and to one another
+// (Helmert): least squares with an intercept, without one.
+function contrasts(x) {
+  const result = new Float64Array(x.length - 1);
+  let sum = x[0];
+  for (let k = 1; k < x.length; k++) {
+    result[k - 1] = (sum - k * x[k]) / Math.sqrt(k * (k + 1));
+    sum += x[k];
+  }
+  return result;
+}
+
+const mean = (x) => x.reduce((a, b) => a + b, 0) / x.length;
+
+// What the model generates: variances along its axes, falling, and the distance H^2 to the truth.
+// y and z are columns of training points and of noise; memnb.linear.LinearModel.fit.
+export function generated(y, z, T, lambda) {
+  const [d, n] = [y.length, y[0].length];
+  const rank = Math.min(n - 1, d);
+  const shrink = Math.exp(-T);
+  const noise = -lambda * Math.expm1(-2 * T);
+  const spread = Math.hypot(shrink, Math.sqrt(noise));
+  const [a, b] = [shrink / spread, Math.sqrt(noise) / spread];
+  const Y = y.map(contrasts);
+  const X = z.map((column, i) => contrasts(column).map((v, k) => a * Y[i][k] + b * v));
+  const variance = Y.reduce((sum, column) => sum + product(column, column), 0) / (n * d);
+  const size = a * a * variance + b * b;
+  const theta = leastSquares(X, Y); // row i of theta_1 is column i of B
+  const values = singularValues(theta).map((s, i) => (i < rank ? size * s * s : 0));
+  if (rank < d) return { values, rank, hellinger: 1 };
+  const shift = z.map((column) => -b * mean(column));
+  const offset = Float64Array.from(theta, (row, i) => mean(y[i]) + product(row, shift));
+  const plus = cholesky(theta.map((row, i) =>
+    Float64Array.from(theta.slice(0, i + 1), (other, j) => size * product(row, other) + (i === j))));
+  const m = forward(plus, offset);
+  const log = values.reduce((sum, v) => sum + Math.log(v) / 4 - Math.log((1 + v) / 2) / 2, 0);
+  return { values, rank, hellinger: -Math.expm1(log - product(m, m) / 4) };
+}
+
+// Density of the limiting spectrum: memnb.linear.limit.spectral_density, from the complex root of
+// a quartic, by Durand and Kerner's iteration.
+export function limitDensity(x, gamma, c) {
+  const lead = (1 - gamma) * c * c;
+  const monic = [-x * x, x * ((1 + gamma) * x + c), -gamma * x * (1 + c + x),
+    c * ((2 * gamma - 1) * x + gamma - c)].map((v) => v / lead);
+  // Scaled so that the roots are of order one
+  const unit = Math.max(...monic.map((v, k) => Math.abs(v) ** (1 / (4 - k))));
+  const [p0, p1, p2, p3] = monic.map((v, k) => v / unit ** (4 - k));
+  const re = [0, 1, 2, 3].map((k) => Math.cos(0.4 + 1.6 * k));
+  const im = [0, 1, 2, 3].map((k) => Math.sin(0.4 + 1.6 * k));
+  for (let step = 0, most = 1; step < 60 && most > 1e-15; step++) {
+    most = 0;
+    for (let k = 0; k < 4; k++) {
+      const [a, b] = [re[k], im[k]];
+      let [u, v] = [a + p3, b]; // the quartic, by Horner's rule
+      [u, v] = [u * a - v * b + p2, u * b + v * a];
+      [u, v] = [u * a - v * b + p1, u * b + v * a];
+      [u, v] = [u * a - v * b + p0, u * b + v * a];
+      for (let m = 0; m < 4; m++) {
+        if (m === k) continue;
+        const [f, g] = [a - re[m], b - im[m]];
+        const size = f * f + g * g;
+        [u, v] = [(u * f + v * g) / size, (v * f - u * g) / size];
+      }
+      re[k] -= u;
+      im[k] -= v;
+      most = Math.max(most, (Math.abs(u) + Math.abs(v)) / (Math.abs(a) + Math.abs(b)));
+    }
+  }
+  let density = 0;
+  for (let k = 0; k < 4; k++) {
+    if (Math.abs(im[k]) < REAL * Math.hypot(re[k], im[k])) continue; // a real root
+    const [a, b] = [re[k] * unit, im[k] * unit]; // q / (c q^2 - x)
+    const [f, g] = [c * (a * a - b * b) - x, 2 * c * a * b];
+    density = Math.max(density, (b * f - a * g) / (f * f + g * g) / Math.PI);
+  }
+  return density;
+}
+
+// The limiting spectrum as a curve: variances, and which share of all is larger.
+// memnb.linear.limit.spectral_curve.
+export function limitCurve(gamma, c, points) {
+  const inside = (log) => limitDensity(Math.exp(log), gamma, c) > 0;
+  const edge = (within, beyond) => {
+    if (inside(beyond)) return beyond;
+    for (let step = 0; step < 30; step++) {
+      const middle = (within + beyond) / 2;
+      if (inside(middle)) within = middle;
+      else beyond = middle;
+    }
+    return within;
+  };
+  const [low, high] = [edge(Math.log(c), Math.log(1e-8)), edge(Math.log(c), Math.log(1e8))];
+  const [middle, half] = [(low + high) / 2, (high - low) / 2];
+  const values = [];
+  const shares = [];
+  let [share, before] = [0, 0];
+  for (let k = 0; k <= points; k++) { // from the largest; evenly in the angle, dense at the edges
+    const angle = Math.PI * k / points;
+    const x = Math.exp(middle + half * Math.cos(angle));
+    const mass = limitDensity(x, gamma, c) * x * half * Math.sin(angle);
+    share += (before + mass) / 2 * Math.PI / points;
+    before = mass;
+    values.push(x);
+    shares.push(share);
+  }
+  return { values, shares };
+}
+
+// Limit of log(1 - H^2) / d: memnb.linear.limit.limit_rates.
+export function limitAffinity(gamma, c) {
+  const nodes = 2000;
+  const [xs, weights] = [[], []];
+  for (let k = 1; k <= nodes; k++) {
+    const angle = Math.PI * k / (nodes + 1);
+    xs.push(1 + gamma + 2 * Math.sqrt(gamma) * Math.cos(angle));
+    weights.push(Math.sin(angle) ** 2 / xs[k - 1]);
+  }
+  const total = weights.reduce((a, b) => a + b, 0);
+  const t = xs.map((x) => (1 - c) * gamma / x);
+  const average = (f) => t.reduce((sum, v, k) => sum + weights[k] * f(v), 0) / total;
+  const bisect = (f) => { // f rises from below zero on (0, 1)
+    let [low, high] = [0, 1];
+    for (let step = 0; step < 60; step++) {
+      const middle = (low + high) / 2;
+      if (f(middle) < 0) low = middle;
+      else high = middle;
+    }
+    return (low + high) / 2;
+  };
+  let small = Math.log(c);
+  if (gamma > c && average((v) => v / c - 1) > 0) {
+    // E t / (u t + c) = 1, in 1 - u to keep digits where u is almost 1
+    const u = 1 - bisect((left) => average((v) => (left * v - c) / ((1 - left) * v + c)));
+    small = average((v) => Math.log(u * v + c)) - u;
+  }
+  // The quartic of the density at -1, with q = 1 / (1 + delta~)
+  const q = bisect((x) => (((1 - gamma) * c * c * x + c * (1 - gamma - c)) * x + gamma * c) * x * x
+    + (1 + gamma - c) * x - 1);
+  const delta = q / (c * q * q + 1);
+  const one = average((v) => Math.log((1 + delta * v) / q + c)) - delta * (1 / q - 1);
+  return small / 4 - (one - Math.LN2) / 2;
+}
+
+export class Spectrum {
+  constructor(box, spec) {
+    Object.assign(this, { spec, kept: {} });
+    this.chart = new Chart(box, () => this.last && this.draw(this.last));
+  }
+
+  keep(name, key, compute) {
+    if (this.kept[name]?.key !== key) this.kept[name] = { key, value: compute() };
+    return this.kept[name].value;
+  }
+
+  draw(state) {
+    this.last = state;
+    const { n, d, T, seed } = state;
+    const { width, most } = this.spec;
+    const lambda = Math.exp(state.log_lam);
+    const columns = (name) => {
+      const key = [name, seed].join();
+      const rows = this.keep(name, key, () => new Normals(this.spec[name][seed], most, width));
+      return this.keep(`columns of ${name}`, [key, n, d].join(), () => {
+        const values = rows.upTo(n);
+        return Array.from({ length: d }, (_, i) =>
+          Float64Array.from({ length: n }, (_, k) => values[k * width + i]));
+      });
+    };
+    const [y, z] = [columns("y"), columns("z")];
+    const { values, rank, hellinger } = this.keep("fit", [n, d, T, lambda, seed].join(), () =>
+      generated(y, z, T, lambda));
+    const signal = Math.exp(-2 * T);
+    const c = signal / (signal - lambda * Math.expm1(-2 * T));
+    const gamma = d / (n - 1);
+    const limit = gamma < 1 ? this.keep("limit", [gamma, c].join(), () => limitCurve(gamma, c, 100))
+      : { values: [], shares: [] };
+    const far = gamma < 1 ? this.keep("far", [gamma, c].join(), () => limitAffinity(gamma, c)) : null;
+    const index = values.map((_, k) => k + 1);
+    const shown = values.map((v) => Math.min(CEILING, Math.max(FLOOR, v)));
+    const ends = [0.5, d + 0.5];
+    this.chart.legend.replaceChildren(...[
+      ["dot", `generated: rank ${rank} of ${d}`], ["zero", "generated, zero"],
+      ["limit", "limit of large n and d"], ["true", "true"], ["far", "n → ∞"],
+    ].map(([kind, text]) => {
+      const part = document.createElement("span");
+      part.dataset.kind = kind;
+      part.textContent = text;
+      return part;
+    }));
+    this.chart.draw({
+      x: { title: "eigenvalue, by size", low: ends[0], high: ends[1] },
+      y: { title: "variance, in units of σ²", low: FLOOR / 1.6, high: CEILING, log: true },
+      layers: [
+        { kind: "line", color: "#009E73", dash: "8 4", xs: ends, ys: [1, 1] },
+        { kind: "line", color: "#CC79A7", dash: "2 3", xs: ends, ys: [c, c] },
+        { kind: "line", color: "#D55E00", xs: limit.shares.map((s) => 0.5 + s * d),
+          ys: limit.values.map((v) => Math.min(CEILING, Math.max(FLOOR, v))) },
+        { kind: "circle", color: "#0072B2", size: 4, xs: index.slice(0, rank), ys: shown },
+        { kind: "triangle-down", color: "#0072B2", open: true, size: 5, xs: index.slice(rank),
+          ys: shown.slice(rank) },
+      ],
+      label: `${this.spec.alt} ${rank} of ${d} variances are not zero.`,
+    });
+    this.chart.svg.dataset.values = JSON.stringify(values);
+    this.chart.svg.dataset.hellinger = String(hellinger);
+    const close = (h) => (h > 0.99999 && h < 1 ? `1 − ${(1 - h).toExponential(1)}` : h.toFixed(4));
+    const words = `c = ${c.toFixed(3)}, H² = ${rank < d ? "1" : close(hellinger)}, `
+      + (far === null ? "no limit for n ≤ d + 1" : `its limit ${close(-Math.expm1(d * far))}`);
+    return {
+      status: `With ${n} training points in ${d} dimensions, ${rank} variances are not zero; ${words}.`,
+      note: words,
+    };
+  }
+}
