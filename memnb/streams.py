@@ -17,6 +17,7 @@ Torch's generator on the CPU reads only the lowest 32 bits of a seed, so :func:`
 with 32 bits of the sequence. Two of n streams coincide with probability :math:`n^2 / 2^{33}`.
 """
 
+import math
 import zlib
 
 import numpy as np
@@ -24,7 +25,7 @@ import torch
 
 from .validation import check_integer
 
-__all__ = ["numpy_stream", "stream"]
+__all__ = ["numpy_stream", "portable_normals", "stream"]
 
 
 def _sequence(seed: int, purpose: str, numbers: tuple[int, ...]) -> np.random.SeedSequence:
@@ -85,3 +86,41 @@ def numpy_stream(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
     numpy.random.Generator
     """
     return np.random.default_rng(_sequence(seed, purpose, numbers))
+
+
+def portable_normals(generator: torch.Generator, count: int) -> torch.Tensor:
+    r"""Standard normal numbers that the script of a page draws too.
+
+    Torch's own normal numbers depend on its version and on how many are drawn at once. These are
+    pairs :math:`\sqrt{-2 \log(1 - u)}\, (\cos 2\pi w, \sin 2\pi w)` of uniform numbers with 53
+    bits from the Mersenne twister, one pair after another (Box and Muller, *A note on the
+    generation of random normal deviates*, Annals of Mathematical Statistics 29, 1958). So more
+    numbers begin with the same ones, and ``assets/live/random.js`` needs the generator's
+    ``initial_seed()`` only.
+
+    Parameters
+    ----------
+    generator : torch.Generator
+        Of the CPU, as from :func:`stream`.
+    count : int
+        How many, at least 1.
+
+    Returns
+    -------
+    Tensor of float64, shape (count,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the count is not an integer of at least 1.
+
+    Examples
+    --------
+    >>> few, many = (portable_normals(stream(0, "starts"), n) for n in (2, 1000))
+    >>> torch.equal(few, many[:2])
+    True
+    """
+    count = check_integer("count", count, 1)
+    u, w = torch.rand((count + 1) // 2, 2, generator=generator, dtype=torch.float64).mT
+    radius, angle = (-2 * torch.log1p(-u)).sqrt(), 2 * math.pi * w
+    return torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1).flatten()[:count]

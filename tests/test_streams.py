@@ -1,11 +1,14 @@
 """Streams of one seed are independent of one another and reproducible."""
 
 import itertools
+import math
 
+import numpy as np
 import pytest
+import scipy.stats
 import torch
 
-from memnb.streams import numpy_stream, stream
+from memnb.streams import numpy_stream, portable_normals, stream
 
 PURPOSES = ("starts", "noise", "rotation", "weights", "batches")
 
@@ -42,3 +45,31 @@ def test_a_stream_is_reproducible_and_leaves_the_global_state():
 def test_bad_arguments(arguments):
     with pytest.raises((TypeError, ValueError), match=r"seed|purpose|numbers"):
         stream(*arguments)
+
+
+def test_portable_normals_are_normal_and_independent():
+    x = portable_normals(stream(0, "a page"), 100_001)
+    assert len(x) == 100_001 and scipy.stats.kstest(x.numpy(), "norm").pvalue > 1e-3
+    pairs = x[:100_000].reshape(-1, 2)
+    angle = torch.atan2(pairs[:, 1], pairs[:, 0]).numpy()
+    assert scipy.stats.kstest(angle, "uniform", (-math.pi, 2 * math.pi)).pvalue > 1e-3
+    assert abs(torch.corrcoef(pairs.square().mT)[0, 1]) < 0.02
+    assert not torch.equal(x, portable_normals(stream(1, "a page"), 100_001))
+
+
+def test_portable_normals_are_those_of_the_twister():
+    """The uniform numbers behind them are those of NumPy's generator of that name."""
+    generator = stream(5, "a page")
+    words = np.random.MT19937()
+    words._legacy_seeding(generator.initial_seed())
+    high, low = words.random_raw(2000).reshape(-1, 2).T.astype(np.uint64)
+    u, w = (((high & 0x1FFFFF) << 32 | low) / 2.0**53).reshape(-1, 2).T
+    radius = np.sqrt(-2 * np.log1p(-u))
+    expected = np.stack([radius * np.cos(2 * np.pi * w), radius * np.sin(2 * np.pi * w)], 1)
+    found = portable_normals(generator, 1000).numpy()
+    np.testing.assert_allclose(found, expected.ravel(), rtol=0, atol=1e-14)
+
+
+def test_portable_normals_need_a_count():
+    with pytest.raises(ValueError, match="count must be at least 1"):
+        portable_normals(stream(0, "a page"), 0)
