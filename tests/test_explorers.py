@@ -75,12 +75,21 @@ def check(explorer, combinations):
         json.loads(figure.to_json())
 
 
+def extremes(explorer):
+    """All values at one end, and one value at an end while the others stay at their start."""
+    ends = {axis.name: (axis.values[0], axis.values[-1]) for axis in explorer.axes}
+    for k in range(2):
+        yield {name: both[k] for name, both in ends.items()}
+        yield from (explorer.start | {name: both[k]} for name, both in ends.items())
+
+
 def test_every_corner(explorer):
-    check(explorer, explorer.corners())
+    """Of a live explorer the page draws all but the first frame; Python is only its reference."""
+    check(explorer, extremes(explorer) if isinstance(explorer, Live) else explorer.corners())
 
 
 def test_random_combinations(explorer):
-    check(explorer, explorer.random(100, seed=1))
+    check(explorer, explorer.random(10 if isinstance(explorer, Live) else 100, seed=1))
 
 
 def test_counts_add_up_to_the_number_of_starts():

@@ -104,20 +104,19 @@ class Visit:
         self.context.close()
 
 
-DRAWN = "document.querySelector('.memnb-live')?.dataset.drawn"
-
-
 class LivePage:
-    """The first live explorer of a page, which nothing may complain about."""
+    """A live explorer of a page, by its name or the first, which nothing may complain about."""
 
-    def __init__(self, browser, url, width=1280, **options):
+    def __init__(self, browser, url, width=1280, name=None, **options):
+        self.selector = f"#explorer-{name}" if name else ".memnb-live"
+        self.drawn = f"document.querySelector('{self.selector}')?.dataset.drawn"
         self.context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         self.page = self.context.new_page()
         self.complaints = []
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(url)
-        self.page.wait_for_function(DRAWN)
-        self.box = self.page.locator(".memnb-live").first
+        self.page.wait_for_function(self.drawn)
+        self.box = self.page.locator(self.selector).first
         self.box.scroll_into_view_if_needed()
 
     def __enter__(self):
@@ -129,9 +128,9 @@ class LivePage:
 
     def after(self, action):
         """Do something, wait for the frame that follows, and return the new counts."""
-        before = self.page.evaluate(DRAWN)
+        before = self.page.evaluate(self.drawn)
         action()
-        self.page.wait_for_function(f"{DRAWN} !== '{before}'")
+        self.page.wait_for_function(f"{self.drawn} !== '{before}'")
         return self.counts()
 
     def counts(self, panel=0):

@@ -8,8 +8,8 @@ const SYMBOLS = {
   "triangle-down": "M0,1.2L1.1,-0.9L-1.1,-0.9Z",
 };
 
-// Marks of an axis from low to high, with their labels.
-export function ticks(low, high, log) {
+// Marks of an axis from low to high, with their labels; of a whole axis at whole numbers only.
+export function ticks({ low, high, log, whole }) {
   if (log) {
     const first = Math.ceil(Math.log10(low) - 1e-9);
     const last = Math.floor(Math.log10(high) + 1e-9);
@@ -22,7 +22,7 @@ export function ticks(low, high, log) {
   }
   const rough = (high - low) / 6;
   const unit = 10 ** Math.floor(Math.log10(rough));
-  const step = unit * [1, 2, 5, 10].find((m) => m * unit >= rough);
+  const step = Math.max(whole ? 1 : 0, unit * [1, 2, 5, 10].find((m) => m * unit >= rough));
   const first = Math.ceil(low / step - 1e-9);
   const last = Math.floor(high / step + 1e-9);
   return Array.from({ length: last - first + 1 }, (_, i) => {
@@ -58,12 +58,12 @@ export class Chart {
     const points = (xs, ys) => Array.from(xs, (v, i) => [px(v), py(ys[i])])
       .filter((p) => p.every(Number.isFinite)).map((p) => p.map((v) => v.toFixed(1)));
     const parts = [];
-    for (const [at, text] of ticks(x.low, x.high, x.log)) {
+    for (const [at, text] of ticks(x)) {
       const left = px(at).toFixed(1);
       parts.push(`<path class="grid" d="M${left},${MARGIN.top}V${bottom}"/>`
         + `<text x="${left}" y="${bottom + 18}" text-anchor="middle">${text}</text>`);
     }
-    for (const [at, text] of ticks(y.low, y.high, y.log)) {
+    for (const [at, text] of ticks(y)) {
       const top = py(at).toFixed(1);
       parts.push(`<path class="grid" d="M${MARGIN.left},${top}H${right}"/>`
         + `<text x="${MARGIN.left - 7}" y="${Number(top) + 4}" text-anchor="end">${text}</text>`);

@@ -113,7 +113,7 @@ export class Counts {
     this.chart.legend.replaceChildren(...ENDS.map((name, c) => {
       const part = document.createElement("span");
       part.dataset.class = CLASSES[c];
-      const error = n * Math.sqrt(expected[c] * (1 - expected[c]) / n);
+      const error = Math.sqrt(n * expected[c] * Math.max(0, 1 - expected[c]));
       part.textContent = `${name}: ${now[c]} (expected ${(n * expected[c]).toFixed(1)}`
         + ` ± ${error.toFixed(1)})`;
       return part;

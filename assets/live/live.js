@@ -98,7 +98,8 @@ export function mount(box, spec) {
     const input = make("input", label);
     const ends = [place(control, control.low), place(control, control.high)];
     Object.assign(input, { type: "range", name: control.name, min: ends[0], max: ends[1] });
-    input.step = control.log ? (ends[1] - ends[0]) / 400 : control.step;
+    // A step that were rounded up would not reach the end in 400.
+    input.step = control.log ? Math.floor(1e9 * (ends[1] - ends[0]) / 400) / 1e9 : control.step;
     input.addEventListener("input", () => {
       stop();
       update({ [control.name]: value(control, Number(input.value)) });

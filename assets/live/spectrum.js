@@ -367,7 +367,7 @@ export class Spectrum {
       return part;
     }));
     this.chart.draw({
-      x: { title: "eigenvalue, by size", low: ends[0], high: ends[1] },
+      x: { title: "eigenvalue, by size", low: ends[0], high: ends[1], whole: true },
       y: { title: "variance, in units of σ²", low: FLOOR / 1.6, high: CEILING, log: true },
       layers: [
         { kind: "line", color: "#009E73", dash: "8 4", xs: ends, ys: [1, 1] },

@@ -15,7 +15,7 @@ from memnb.explorers.live import Live, Range
 from memnb.figures import score_flow as figures
 from memnb.minnorm.data import gaussian_starts, orthogonal_set
 from memnb.minnorm.denoisers import RampDenoiser
-from memnb.minnorm.endpoints import CLASSES, classify
+from memnb.minnorm.endpoints import classify
 from memnb.minnorm.flows import score_flow, score_flow_trajectory
 from memnb.minnorm.grids import log_uniform_grid, uniform_grid
 from memnb.minnorm.probabilities import score_flow_probabilities
@@ -155,25 +155,20 @@ def counts() -> Live:
         numbers = portable_normals(stream(seed, STARTS), most * width)
         return numbers.reshape(most, width)
 
-    @lru_cache(maxsize=64)
-    def path(N, d, rho, n, seed):
-        return score_flow_trajectory(
-            drawn(seed)[:n, :d], RampDenoiser(orthogonal_set(N, d), rho), times
-        )
-
     def frame(N, d, rho, threshold, n, seed, r, norm):
-        data, norm = orthogonal_set(N, d), NORM_OF[norm]
-        labels = classify(path(N, d, rho, n, seed), data, threshold, norm).labels
-        table = torch.stack([(labels == i).sum(dim=1) for i in range(len(CLASSES))], dim=1)
-        exact = np.array(
-            [
-                score_flow_probabilities(N - 1, d, rho, time, threshold, norm)
-                for time in times.tolist()
-            ]
-        )
-        here = score_flow(drawn(seed)[:n, :d], RampDenoiser(data, rho), r)
-        now = classify(here, data, threshold, norm).counts()
-        return figures.areas_in_time(times, table, torch.from_numpy(n * exact), (r, now))
+        data, norm, y = orthogonal_set(N, d), NORM_OF[norm], drawn(seed)[:n, :d]
+        denoiser = RampDenoiser(data, rho)
+
+        def counted(time):  # one time after another: all of them at once need much memory
+            return classify(score_flow(y, denoiser, time), data, threshold, norm).counts()
+
+        table = [list(counted(time).values()) for time in times.tolist()]
+        exact = [
+            score_flow_probabilities(N - 1, d, rho, time, threshold, norm)
+            for time in times.tolist()
+        ]
+        expected = n * torch.from_numpy(np.array(exact))
+        return figures.areas_in_time(times, torch.tensor(table), expected, (r, counted(r)))
 
     axes = (
         Range("N", "training points N", 2, edges + 1, 11, digits=0),

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from visits import DRAWN, LivePage
+from visits import LivePage
 
 import memnb
 from memnb.explorers.score_flow import field
@@ -172,7 +172,7 @@ def test_time_plays_and_stops(browser, site_url, motion):
         live.page.wait_for_function(
             "document.querySelector('.memnb-live input[name=r]').value > 0.4"
         )
-        frames = int(live.page.evaluate(DRAWN))
+        frames = int(live.page.evaluate(live.drawn))
         assert frames > 8 or motion == "reduce"
         live.button("Pause").click()
         live.page.wait_for_timeout(100)

@@ -1,5 +1,6 @@
 """The explorer of the linear model: linear algebra, the fit, and the limit of large n and d."""
 
+import json
 import math
 
 import numpy as np
@@ -76,12 +77,15 @@ def test_what_is_generated(page):
                 cases.append([y.mT.tolist(), z.mT.tolist(), T, lam])
                 expected.append((fit.values, fit.rank, linear.hellinger(fit)))
     assert len(cases) > N_CASES
+    # As text: so many numbers one by one take a browser's driver half a minute
     call_typed = """async (cases) => {
       const { generated } = await import("/spectrum.js");
       const typed = (rows) => rows.map((row) => Float64Array.from(row));
-      return cases.map(([y, z, T, lam]) => generated(typed(y), typed(z), T, lam));
+      return JSON.parse(cases).map(([y, z, T, lam]) => generated(typed(y), typed(z), T, lam));
     }"""
-    for found, (values, rank, h2) in zip(page.evaluate(call_typed, cases), expected, strict=True):
+    for found, (values, rank, h2) in zip(
+        page.evaluate(call_typed, json.dumps(cases)), expected, strict=True
+    ):
         assert found["rank"] == rank
         mine = torch.tensor(found["values"], dtype=torch.float64)
         assert (mine[rank:] == 0).all()
