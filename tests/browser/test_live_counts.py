@@ -1,6 +1,7 @@
 """The explorer of endpoint classes against time: drawn starts, classes, exact probabilities."""
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -23,11 +24,11 @@ def test_the_page_draws_the_numbers_of_python(page, seed):
           const { Normals } = await import("/random.js");
           const normals = new Normals(state, 100, 60);
           normals.upTo(7);
-          return [...normals.upTo(100)];
+          return JSON.stringify([...normals.upTo(100)]);
         }""",
         {"state": generator.initial_seed()},
     )
-    found = torch.tensor(found, dtype=torch.float64)
+    found = torch.tensor(json.loads(found), dtype=torch.float64)
     torch.testing.assert_close(found, portable_normals(generator, 6000), rtol=0, atol=1e-13)
 
 
@@ -52,8 +53,10 @@ CLASSES_AT = """async ({ y, K, rho, t, inf, times }) => {
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf"])
-@pytest.mark.parametrize("rho", [0.01, 0.1, 0.3, 0.49])
-@pytest.mark.parametrize(("K", "dim"), [(1, 1), (2, 2), (2, 5), (10, 30)])
+@pytest.mark.parametrize(
+    ("K", "dim", "rho"),
+    [(1, 1, 0.1), (2, 2, 0.01), (2, 2, 0.49), (2, 5, 0.3), (10, 30, 0.1), (10, 30, 0.49)],
+)
 def test_starts_are_in_the_class_of_python(page, K, dim, rho, norm):
     data, y = memnb.orthogonal_set(K + 1, dim), starts(K, dim, rho)
     denoiser = memnb.RampDenoiser(data, rho)
