@@ -2,6 +2,16 @@
 (() => {
   "use strict";
 
+  // From the top of the page to its first explorer, without all that comes before
+  function skip() {
+    const explorer = document.querySelector(".memnb-explorer[id], .memnb-live[id]");
+    const links = document.getElementById("pst-skip-link");
+    if (!explorer || !links) return;
+    const link = links.appendChild(document.createElement("a"));
+    link.href = `#${explorer.id}`;
+    link.textContent = "Skip to the first explorer";
+  }
+
   function names() {
     // The name of a button begins with the words on it.
     const search = document.querySelector(".search-button-field");
@@ -57,6 +67,7 @@
 
   window.addEventListener("load", () => {
     names();
+    skip();
     const typeset = window.MathJax && window.MathJax.startup && window.MathJax.startup.promise;
     if (typeset) typeset.then(wide);
   });

@@ -3,8 +3,9 @@ import { Basins } from "./basins.js";
 import { Counts } from "./counts.js";
 import { Plane } from "./plane.js";
 import { Spectrum } from "./spectrum.js";
+import { TwoFlows } from "./two.js";
 
-const VIEWS = { basins: Basins, counts: Counts, plane: Plane, spectrum: Spectrum };
+const VIEWS = { basins: Basins, counts: Counts, plane: Plane, spectrum: Spectrum, two: TwoFlows };
 const PLAY = 9000; // milliseconds from one end to the other
 const SILENCE = 500; // before the state is read out
 const REST = 900; // between the stops of an animation for those who want no motion

@@ -175,12 +175,15 @@ def finish(site: Path, base: str) -> None:
             page,
         )
         path.write_text(page.replace("</head>", "\n".join([*tags, "</head>"]), 1))
+    (site / "prf-prf.html").unlink(missing_ok=True)  # a list of theorems that nothing leads to
     home = base or "/"
     (site / "404.html").write_text(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         "<title>No such page</title><style>:root{color-scheme:light dark}"
-        "body{font:18px/1.5 system-ui,sans-serif;max-width:40rem;margin:4rem auto;padding:0 1rem}"
+        "body{font:18px/1.5 system-ui,sans-serif;max-width:40rem;margin:4rem auto;padding:0 1rem;"
+        "background:#fff;color:#222}a{color:#0058a8}"
+        "@media(prefers-color-scheme:dark){body{background:#121212;color:#ddd}a{color:#7ab8f5}}"
         "</style></head><body><h1>There is no such page</h1>"
         f'<p>The book begins at <a href="{escape(home)}">its preface</a>.</p></body></html>'
     )

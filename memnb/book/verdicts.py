@@ -117,6 +117,12 @@ def _row(claim: Claim, number: int, titles: dict[str, str]) -> str:
     )
 
 
+def _place(words: str) -> list[tuple[bool, float, str]]:
+    """Key that puts places of a source in order: words by the alphabet, numbers by their size."""
+    parts = re.findall(r"\d+|[a-z]+", words.lower())
+    return [(p.isalpha(), 0 if p.isalpha() else int(p), p) for p in parts]
+
+
 def _title(notebook: dict[str, Any], chapter: str) -> str:
     cells = notebook["cells"]
     text = "".join(cells[0]["source"]) if cells and "source" in cells[0] else ""
@@ -167,6 +173,7 @@ def _all_claims(notebooks: dict[str, dict[str, Any]]) -> str:
             if next(s for s, _ in GROUPS if claim.source.startswith(s)) == start
         ]
         if group:
+            group.sort(key=lambda row: _place(row[0].source.removeprefix(start)))
             rows = "\n".join(_row(claim, number, titles) for claim, number in group)
             lines += [f"## {heading}", "", f'<ul class="memnb-rows">\n{rows}\n</ul>', ""]
     return "\n".join(lines)

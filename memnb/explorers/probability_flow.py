@@ -1,28 +1,30 @@
 r"""Chapter 2: explorers of probability flow.
 
 All data lie on the axes, and the starts stay the same while N, the radius or the threshold moves.
-The dimension decides nothing about the endpoints: its slider draws other starts, so that the
-counts change by chance only. The unit edge makes every ball radius below one half possible, and
-the noise level scales out: only :math:`\rho_T` matters.
+The dimension decides nothing about the endpoints. The unit edge makes every ball radius below one
+half possible, and the noise level scales out: only :math:`\rho_T` matters.
 """
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 
 from memnb.explorers.base import Axis, Explorer
+from memnb.explorers.live import Live, Range
 from memnb.figures import probability_flow as figures
 from memnb.minnorm.data import gaussian_starts, orthogonal_set
 from memnb.minnorm.denoisers import RampDenoiser
 from memnb.minnorm.endpoints import classify
 from memnb.minnorm.flows import probability_flow, score_flow
 from memnb.minnorm.grids import uniform_grid
-from memnb.streams import stream
+from memnb.streams import portable_normals, stream
 
 __all__ = ["EXPLORERS", "early_stopping", "two_flows"]
 
 MAX_DIM = 100
+STARTS = "starts drawn by the page"
+SPREAD = 0.04  # of points in the picture, as in assets/live/two.js
 D_AXIS = Axis("d", "dimension d", (30, 60, MAX_DIM), 30, (30, MAX_DIM))
 
 
@@ -31,58 +33,69 @@ def _starts(n_starts, d, seed):
     return gaussian_starts(n_starts, d, seed=seed)
 
 
-def two_flows(n_starts: int = 160, seed: int = 0, spread: float = 0.05) -> Explorer:
-    r"""Endpoints of score flow and probability flow from the same starts, side by side.
+def two_flows() -> Live:
+    r"""Score flow and probability flow from the same starts, side by side.
 
-    Parameters
-    ----------
-    n_starts : int
-        Number of starts from :math:`\mathcal{N}(0, I_d)`.
-    seed : int
-        Seed of the starts.
-    spread : float
-        Radius of the disk over which points are scattered *in the picture*, because most of them
-        lie on the same four corners. The counts are those of the unscattered points.
+    The starts are drawn where the explorer is shown, from :math:`\mathcal{N}(0, I_d)` by
+    :func:`memnb.streams.portable_normals`, d columns of each row. In the picture points are
+    scattered by the last two columns times 0.04 and the share of the noise that is gone, because
+    most of them end on the same four corners. The counts are those of the unscattered points.
 
     Returns
     -------
-    Explorer
-        Controls: ``N``, ``d``, ball radius ``rho`` and ``threshold``.
+    Live
+        Controls: ``N``, ``d``, ball radius ``rho`` at the start, how much of the noise is ``gone``,
+        which is :math:`1 - \sigma / \sigma_T`, ``threshold``, number of starts ``n`` and their
+        ``seed``. Score flow has run for the time :math:`\log(\sigma_T / \sigma)`.
     """
-    generator = stream(seed, "scatter in the picture")
-    radius, turn = torch.rand(2, n_starts, generator=generator, dtype=torch.float64)
-    radius, turn = spread * radius.sqrt(), 2 * math.pi * turn
-    scatter = torch.stack([radius * turn.cos(), radius * turn.sin()], dim=-1)
+    width, most = MAX_DIM + 2, 500
 
-    def frame(N, d, rho, threshold):
-        data = orthogonal_set(N, d)
-        y = _starts(n_starts, d, seed)
-        denoiser = RampDenoiser(data, rho)
+    @lru_cache(maxsize=2)
+    def drawn(seed):
+        return portable_normals(stream(seed, STARTS), most * width).reshape(most, width)
+
+    def frame(N, d, rho, gone, threshold, n, seed):
+        data, y = orthogonal_set(N, d), drawn(seed)[:n]
+        denoiser, left = RampDenoiser(data, rho), 1 - gone
+        time = -math.log(left) if left > 0 else math.inf
         panels = {}
-        for name, end in (
-            ("score flow", score_flow(y, denoiser, math.inf)),
-            ("probability flow", probability_flow(y, denoiser, 1.0, 0.0)),
+        for name, now in (
+            ("score flow", score_flow(y[:, :d], denoiser, time)),
+            ("probability flow", probability_flow(y[:, :d], denoiser, 1.0, left)),
         ):
-            z = (data.coordinates(end)[:, :2] + scatter).round(decimals=3)
-            panels[name] = (z, classify(end, data, threshold))
+            z = data.coordinates(now)[:, :2] + SPREAD * gone * y[:, -2:]
+            panels[name] = (z, classify(now, data, threshold))
         return figures.planes_figure(panels)
 
     axes = (
-        Axis("N", "training points N", (3, 6, 16, 31), 6),
-        D_AXIS,
-        Axis(
-            "rho", "ball radius ρ", (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.48), 0.3,
-            (0.02, 0.1, 0.2, 0.3, 0.48),
-        ),
-        Axis("threshold", "threshold", (0.05, 0.1, 0.2, 0.3, 0.4), 0.2, (0.05, 0.2, 0.4)),
-    )  # fmt: skip
+        Range("N", "training points N", 3, 31, 6, digits=0),
+        Range("d", "dimension d", 30, MAX_DIM, 30, digits=0),
+        Range("rho", "ball radius ρ at the start", 0.01, 0.49, 0.3),
+        Range("gone", "noise removed, 1 − σ / σ_T", 0, 1, 1),
+        Range("threshold", "threshold", 0.05, 0.4, 0.2),
+        Range("n", "starts", 50, most, 160, digits=0),
+        Range("seed", "seed of the starts", 0, 99, 0, digits=0),
+    )
     alt = (
-        "Endpoints of two flows from the same starts in their first two coordinates, colored by "
+        "Points of two flows from the same starts in their first two coordinates, colored by "
         "endpoint class and scattered a little. Score flow ends at the four corners only; "
         "probability flow also ends along the edges and inside the square, fewer points at "
         "corners the smaller the ball radius is."
     )
-    return Explorer(frame, axes, alt, "Two flows from the same starts", number="2.1", play="N")
+    return Live(
+        frame,
+        axes,
+        alt,
+        "Two flows",
+        number="2.1",
+        view="two",
+        given={
+            "window": list(figures.WINDOW), "width": width, "most": most,
+            "states": [stream(seed, STARTS).initial_seed() for seed in range(100)],
+        },
+        state={},
+        play="gone",
+    )  # fmt: skip
 
 
 def early_stopping(n_starts: int = 500, seed: int = 0) -> Explorer:

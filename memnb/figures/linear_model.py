@@ -96,6 +96,8 @@ def phase_diagram_figure(
     figure.update_xaxes(title="dimension d", type="log", tickvals=list(dimensions), showgrid=False)
     figure.update_yaxes(type="log", dtick=1, exponentformat="power", showgrid=False)
     figure.update_yaxes(title="training points n", row=1, col=1)
+    for column in range(2, len(titles) + 1):  # all panels have the ticks of the first
+        figure.update_yaxes(showticklabels=False, row=1, col=column)
     return figure.update_layout(
         height=540, margin={"t": 120, "b": 90},
         legend={"yref": "container", "y": 0, "yanchor": "bottom"},

@@ -46,7 +46,7 @@ __all__ = [
     "side_by_side",
 ]
 
-WINDOW = (-0.25, 1.25)  # of the plane of endpoints, in units of the edge
+WINDOW = (-0.65, 1.75)  # of the plane of endpoints, in units of the edge
 
 
 def lines_figure(

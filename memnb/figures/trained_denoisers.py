@@ -115,7 +115,7 @@ def rays_figure(
             name="closed form of the samples", legendgroup="closed", showlegend=column == 1,
             line={"color": PALETTE["orange"], "width": 2.5, "dash": "dash"}, row=1, col=column,
         )  # fmt: skip
-    figure.update_xaxes(title="position on the line")
+    figure.update_xaxes(title="position")
     figure.update_yaxes(title="h along the line", row=1, col=1)
     return figure
 

@@ -90,6 +90,19 @@ def check_access(view, schemes):
     still.evaluate("(e) => e.remove()")
 
 
+def check_tab_stops(view):
+    """Two links lead past all that comes first, one of them to the controls of an explorer."""
+    stops = []
+    for _ in range(2):
+        view.keyboard.press("Tab")
+        stops.append(view.evaluate("document.activeElement.textContent"))
+    assert stops == ["Skip to main content", "Skip to the first explorer"]
+    view.keyboard.press("Enter")
+    view.keyboard.press("Tab")
+    reached = "article :is(.memnb-explorer, .memnb-live) :is(input, select, button)"
+    assert view.evaluate("(s) => document.activeElement.matches(s)", reached)
+
+
 def check_figures(view, page, device):
     """All are there, numbered in the order of the page, and nothing is cut off."""
     assert view.evaluate("document.querySelectorAll('mjx-container').length") > 20
@@ -106,6 +119,9 @@ def check_figures(view, page, device):
         ".filter((p) => !(p.getAttribute('aria-label') || '').trim()).length"
     )
     assert unnamed == 0
+    # What a cell prints is in one box, and nothing is shown that a cell only returns.
+    torn = ".output.stream + .output.stream, .output.text_plain"
+    assert view.evaluate("(s) => document.querySelectorAll(s).length", torn) == 0
     captions = view.locator("figure.memnb-figure > figcaption").all_inner_texts()
     plots = view.evaluate("document.querySelectorAll('.memnb-plot, .memnb-live').length")
     chapter = int(page.removeprefix("notebooks/")[:2])
@@ -147,6 +163,8 @@ def test_page(browser, site_url, page, device):
             check_icons(view)
         # Pages of the API are long, and all made alike: each width and each scheme once
         once = {"desktop": ["light"], "phone": ["dark"]}
+        if page in CHAPTERS and device == "desktop":
+            check_tab_stops(view)
         check_access(view, once[device] if "/api-" in page else ["light", "dark"])
         visit.scroll()
         outside = [u for u in visit.requests if not u.startswith((site_url, "data:", "blob:"))]
@@ -169,3 +187,15 @@ def test_page(browser, site_url, page, device):
             view.wait_for_timeout(300)
             assert view.evaluate(CONTRAST) == []
             view.screenshot(path=ARTIFACTS / f"{name}-dark.png", full_page=True)
+
+
+@pytest.mark.parametrize("page", ["search.html?q=hyperbox", "404.html", "genindex.html"])
+def test_a_page_that_is_not_in_the_contents(browser, site_url, page):
+    with Visit(browser, f"{site_url}/{page}", *WIDTHS["phone"]) as visit:
+        visit.page.wait_for_timeout(500)
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= WIDTHS["phone"][0]
+        visit.page.evaluate(AXE.read_text())
+        for scheme in ("light", "dark"):
+            visit.page.emulate_media(color_scheme=scheme)
+            visit.page.wait_for_timeout(500)
+            assert visit.page.evaluate(SERIOUS) == []

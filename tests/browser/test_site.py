@@ -63,19 +63,6 @@ def test_the_site_works_without_a_server(browser, site_url):
         assert all(u.startswith(("file:", "data:", "blob:")) for u in visit.requests)
 
 
-def test_the_first_control_of_a_chapter_is_within_ten_tab_stops(browser, site_url):
-    with Visit(browser, f"{site_url}/{CHAPTERS[0]}.html", 1280, 900) as visit:
-        keys = visit.page.keyboard
-        keys.press("Tab")
-        assert "main content" in visit.page.evaluate("document.activeElement.textContent")
-        keys.press("Enter")
-        stops = 1
-        while not visit.page.evaluate("document.activeElement.matches('article button')"):
-            keys.press("Tab")
-            stops += 1
-            assert stops <= 10
-
-
 def test_the_contents_mark_the_section_that_is_read(browser, site_url):
     with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         view = context.new_page()

@@ -1,0 +1,62 @@
+// Two flows from the same starts in many dimensions, in their first two coordinates.
+import { Stage } from "./stage.js";
+import { tell } from "./plane.js";
+import { Normals } from "./random.js";
+import { ramp, scoreFlowCoordinate } from "./flows.js";
+import { CLASSES, classifyCoordinates } from "./sets.js";
+
+const SPREAD = 0.04; // of points in the picture, most of which would lie on four corners
+const SQUARE = [[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]];
+
+// Coordinate z of score flow (0) or probability flow (1) when a share of the noise is left; edges
+// have length 1.
+export const moved = (which, z, rho, share) => (which
+  ? share * z + (1 - share) * ramp(z, 0, 1, 1, rho)
+  : scoreFlowCoordinate(z, 1, rho, -Math.log(share)));
+
+export class TwoFlows {
+  constructor(box, spec, change) {
+    this.spec = spec;
+    this.area = box.appendChild(document.createElement("div"));
+    this.area.className = "memnb-live-panels memnb-live-pair";
+    this.panels = ["score flow", "probability flow"].map((title) =>
+      new Stage(this.area, title, spec.window, () => this.last && change({})));
+  }
+
+  draw(state) {
+    this.last = state;
+    const { N, d, rho, gone, threshold, n, seed } = state;
+    const { states, width, most } = this.spec;
+    if (seed !== this.seed) this.normals = new Normals(states[seed], most, width);
+    this.seed = seed;
+    const values = this.normals.upTo(most);
+    const K = N - 1;
+    const lengths = new Float64Array(K).fill(1);
+    const share = 1 - gone;
+    const ink = getComputedStyle(this.area).color;
+    const z = new Float64Array(K);
+    const lines = this.panels.map((panel, which) => {
+      const places = CLASSES.map(() => []);
+      const labels = Array.from({ length: n }, (_, i) => {
+        const at = i * width;
+        for (let k = 0; k < K; k++) z[k] = moved(which, values[at + k], rho, share);
+        let off = 0;
+        for (let k = K; k < d; k++) off += values[at + k] ** 2;
+        const label = classifyCoordinates(z, lengths, share * Math.sqrt(off), threshold);
+        const spread = SPREAD * gone;
+        places[label].push([z[0] + spread * values[at + width - 2],
+          z[1] + spread * values[at + width - 1]]);
+        return label;
+      });
+      panel.begin(ink);
+      panel.axes(ink);
+      panel.stroke(ink, 1, [SQUARE], 0.6);
+      panel.pen.globalAlpha = 0.75;
+      // From the last class to the first: many boundary points must not hide a few vertices.
+      for (let c = CLASSES.length - 1; c >= 0; c--) panel.marks(places[c], c, 3.5);
+      panel.pen.globalAlpha = 1;
+      return tell(panel, labels, gone === 1 ? "ends with" : "has", this.spec.alt);
+    });
+    return { status: lines.join(" "), note: "" };
+  }
+}
