@@ -186,7 +186,7 @@ def test_time_plays_and_stops(browser, site_url, motion):
 def test_live_explorers_are_light():
     """Data and script of each, compressed as every server sends them."""
     live = [explorer for make in ALL.values() if isinstance(explorer := make(), memnb_live.Live)]
-    assert len(live) == 4
+    assert len(live) == 5
     for explorer in live:
         text = json.dumps(explorer.payload()) + live_script()
         assert len(gzip.compress(text.encode())) < 30_000

@@ -69,8 +69,11 @@ def test_every_slider_at_both_ends_a_link_and_play(browser, site_url):
         words = f"{live.counts(1)[0]} at training points"
         assert words in live.box.locator("canvas").nth(1).get_attribute("aria-label")
         live.button("Play").click()  # from the beginning, as it stands at the end
-        live.page.wait_for_function("document.querySelector('input[name=gone]').value > 0.02")
-        assert 0 < live.setting("gone") < 0.9
+        gone = f"{live.selector} input[name=gone]"
+        live.page.wait_for_function(
+            "(s) => { const v = document.querySelector(s).value; return v > 0.02 && v < 0.9; }",
+            arg=gone,
+        )
         live.button("Pause").click()
 
 
