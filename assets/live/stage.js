@@ -104,7 +104,8 @@ export class Stage {
     const grid = [];
     for (let t = Math.ceil(low * 2) / 2; t < high; t += 0.5) {
       grid.push([[t, low], [t, high]], [[low, t], [high, t]]);
-      pen.fillText(String(t), this.px([t, low])[0] + 3, size - 4);
+      const x = this.px([t, low])[0] + 3;
+      if (x + pen.measureText(String(t)).width < size) pen.fillText(String(t), x, size - 4);
       if (t > low + 0.3) pen.fillText(String(t), 3, this.px([low, t])[1] - 3);
     }
     this.stroke("rgba(128,128,128,0.25)", 1, grid);
