@@ -127,17 +127,21 @@ class LivePage:
         assert self.complaints == []
 
     def after(self, action):
-        """Do something, wait for the frame that follows, and return the new counts."""
+        """Do something, wait for the whole frame that follows, and return the new counts."""
         before = self.page.evaluate(self.drawn)
         action()
-        self.page.wait_for_function(f"{self.drawn} !== '{before}'")
+        whole = f"!document.querySelector('{self.selector}').matches('[data-rough]')"
+        self.page.wait_for_function(f"{self.drawn} !== '{before}' && {whole}")
         return self.counts()
 
     def counts(self, panel=0):
         return json.loads(self.box.locator("canvas").nth(panel).get_attribute("data-counts"))
 
     def slide(self, name, place):
-        change = "(s, v) => { s.value = v; s.dispatchEvent(new Event('input')); }"
+        change = """(s, v) => {
+          s.value = v;
+          for (const name of ["input", "change"]) s.dispatchEvent(new Event(name));
+        }"""
         self.box.locator(f"input[name={name}]").evaluate(change, place)
 
     def button(self, name):

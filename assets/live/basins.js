@@ -4,11 +4,10 @@ import { FOREVER, LIMIT, markSums } from "./plane.js";
 import { denoise, scorePath } from "./flows.js";
 import { sumMargin, sums, trainingSet } from "./sets.js";
 
-const SHADES = { // of memnb.figures.style
-  training: ["#F0B184", "#D8935F", "#FBDFCA"], virtual: "#86BCDD", undecided: "#C8C8C8",
-};
+// Red, green, blue and opacity, of memnb.figures.style: undecided, training points, their sum
+const SHADES = [0xC8C8C8FF, 0xF0B184FF, 0xD8935FFF, 0xFBDFCAFF, 0x86BCDDFF];
 const PLACES = 72; // along each axis
-const FEW_PLACES = 30; // while a finger moves the edge
+const FEW_PLACES = 30; // while something moves
 const REACHED = 1e-3; // distance from an attractor
 
 // The points 0, (1, 0) and one at an angle in degrees; right and straight angles are exact.
@@ -34,7 +33,7 @@ export function basins(set, rho, attractors, [low, high], n) {
 
 export class Basins {
   constructor(box, spec, change) {
-    Object.assign(this, { spec, dragging: false });
+    this.spec = spec;
     const area = box.appendChild(document.createElement("div"));
     area.className = "memnb-live-panels";
     this.stage = new Stage(area, "score flow", spec.window, () => this.last && change({}));
@@ -45,22 +44,20 @@ export class Basins {
     };
     const move = ([x, y]) => {
       const angle = Math.atan2(Math.max(0, y), x) * 180 / Math.PI;
-      change({ angle: within("angle", angle, 1), ratio: within("ratio", Math.hypot(x, y), 2) });
-    };
-    const drag = (now) => () => {
-      this.dragging = now;
-      change({});
+      change({
+        angle: within("angle", angle, 1), ratio: within("ratio", Math.hypot(x, y), 2),
+      }, true);
     };
     // Keys turn the edge or stretch it.
     const nudge = ([turn, stretch], size) => change({
       angle: within("angle", this.last.angle - turn * size, 1),
       ratio: within("ratio", this.last.ratio + 0.02 * stretch * size, 2),
     });
-    this.handle = this.stage.handle(move, nudge, drag(true), drag(false));
+    this.handle = this.stage.handle(move, nudge, () => change({}));
   }
 
-  draw(state) {
-    const n = this.dragging ? FEW_PLACES : PLACES;
+  draw(state, rough) {
+    const n = rough ? FEW_PLACES : PLACES;
     const key = [state.angle, state.ratio, state.rho, n].join();
     if (key !== this.key) {
       this.key = key;
@@ -109,15 +106,13 @@ export class Basins {
     const ink = getComputedStyle(stage.figure).color;
     stage.begin(ink);
     // One pixel for each place, drawn large
+    const image = new ImageData(n, n);
+    const pixels = new DataView(image.data.buffer);
+    for (let k = 0; k < n * n; k++) {
+      pixels.setUint32(4 * ((n - 1 - Math.floor(k / n)) * n + k % n), SHADES[index[k]]);
+    }
     const small = new OffscreenCanvas(n, n);
-    const pen = small.getContext("2d");
-    const shades = [SHADES.undecided, ...SHADES.training, SHADES.virtual];
-    shades.forEach((shade, m) => {
-      pen.fillStyle = shade;
-      for (let k = 0; k < n * n; k++) {
-        if (index[k] === m) pen.fillRect(k % n, n - 1 - Math.floor(k / n), 1, 1);
-      }
-    });
+    small.getContext("2d").putImageData(image, 0, 0);
     const gap = stage.size / (n - 1);
     stage.pen.imageSmoothingEnabled = false;
     stage.pen.drawImage(small, -gap / 2, -gap / 2, n * gap, n * gap);

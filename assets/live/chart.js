@@ -40,12 +40,21 @@ export class Chart {
     this.svg.setAttribute("role", "img");
     this.legend = parent.appendChild(document.createElement("div"));
     this.legend.className = "memnb-live-legend";
-    new ResizeObserver(redraw).observe(this.stage);
+    new ResizeObserver(() => {
+      this.measure();
+      redraw();
+    }).observe(this.stage);
+  }
+
+  // Asked for in a frame, after words have changed, the size would need a layout of its own.
+  measure() {
+    Object.assign(this, { width: this.stage.clientWidth, height: this.stage.clientHeight });
   }
 
   // Layers are drawn one over another; a point without a finite place is left out.
   draw({ x, y, layers, label }) {
-    const { clientWidth: width, clientHeight: height } = this.stage;
+    if (!this.width) this.measure();
+    const { width, height } = this;
     const place = (axis, from, to) => {
       const scale = axis.log ? Math.log : (v) => v;
       const [low, high] = [scale(axis.low), scale(axis.high)];

@@ -81,10 +81,13 @@ export class Counts {
     return this.kept[name].value;
   }
 
-  draw(state) {
+  // A rough picture has every second time.
+  draw(state, rough = false) {
     this.last = state;
     const { N, d, rho, threshold: t, n, seed, r } = state;
-    const { times, width, edges, most, states } = this.spec;
+    const { width, edges, most, states } = this.spec;
+    const times = this.spec.times.filter((_, k, all) =>
+      !rough || k % 2 === 0 || k === all.length - 1);
     const [K, inf] = [N - 1, state.norm === "L∞"];
     const normals = this.keep("normals", seed, () => new Normals(states[seed], most, width));
     const z = normals.upTo(n);
@@ -95,7 +98,7 @@ export class Counts {
         for (let k = i * width + K; k < i * width + d; k++) sum += z[k] * z[k];
         return sum;
       }));
-    const key = [K, d, rho, t, inf].join();
+    const key = [K, d, rho, t, inf, rough].join();
     const exactly = (time) => chances(K, d, rho, time, t, inf);
     const exact = this.keep("exact", key, () => times.map(exactly));
     const at = (time) => count(classesAt(flow, off, n, K, time, t, inf));

@@ -9,6 +9,7 @@ const VIEWS = { basins: Basins, counts: Counts, plane: Plane, spectrum: Spectrum
 const PLAY = 9000; // milliseconds from one end to the other
 const SILENCE = 500; // before the state is read out
 const REST = 900; // between the stops of an animation for those who want no motion
+const SETTLED = 150; // after the last move, before a rough picture is drawn in full
 
 const make = (tag, parent, text = "", name = "") => {
   const element = parent.appendChild(document.createElement(tag));
@@ -61,6 +62,8 @@ export function mount(box, spec) {
   let waiting = false;
   let running = 0;
   let saying = 0;
+  let moving = false;
+  let settling = 0;
 
   const status = document.createElement("p");
   status.className = "memnb-live-status";
@@ -73,7 +76,7 @@ export function mount(box, spec) {
 
   function show() {
     waiting = false;
-    const said = view.draw(state);
+    const said = view.draw(state, moving);
     if (note.textContent !== said.note) note.textContent = said.note;
     clearTimeout(saying); // after the first frame not at each
     const tell = () => {
@@ -83,11 +86,16 @@ export function mount(box, spec) {
     if (box.dataset.drawn) saying = setTimeout(tell, SILENCE);
     else tell();
     controls.forEach((control, k) => setters[k](state[control.name]));
+    if (moving) settling = setTimeout(() => update({}), SETTLED);
+    box.toggleAttribute("data-rough", moving);
     box.dataset.drawn = String(Number(box.dataset.drawn || 0) + 1);
   }
 
-  function update(change) {
+  // While something moves, a view may draw less, and does what is left out when it rests.
+  function update(change, moves = false) {
     state = { ...state, ...change };
+    moving = moves;
+    clearTimeout(settling);
     if (!waiting) requestAnimationFrame(show);
     waiting = true;
   }
@@ -103,8 +111,9 @@ export function mount(box, spec) {
     input.step = control.log ? Math.floor(1e9 * (ends[1] - ends[0]) / 400) / 1e9 : control.step;
     input.addEventListener("input", () => {
       stop();
-      update({ [control.name]: value(control, Number(input.value)) });
+      update({ [control.name]: value(control, Number(input.value)) }, true);
     });
+    input.addEventListener("change", () => update({})); // let go
     let told = null;
     return (now) => {
       if (told === now) return;
@@ -161,7 +170,7 @@ export function mount(box, spec) {
     const tick = (time) => {
       share = Math.min(1, share + (still ? 0.1 : (before === null ? 0 : time - before) / PLAY));
       before = time;
-      update({ [played.name]: value(played, ends[0] + share * (ends[1] - ends[0])) });
+      update({ [played.name]: value(played, ends[0] + share * (ends[1] - ends[0])) }, share < 1);
       if (share >= 1) stop();
       else running = still ? setTimeout(tick, REST) : requestAnimationFrame(tick);
     };

@@ -6,7 +6,7 @@ import { denoise, empiricalBayes, probabilityPath, scorePath, stepped } from "./
 
 export const LIMIT = 0.98; // of the largest radius, where a point's place leaves less than was asked for
 const NEAR = 0.03; // a dragged point snaps to right angles, lines and triangles this near
-const FEW = 150; // paths at most that are drawn while a finger moves a point
+const FEW = 150; // paths at most that are drawn while something moves
 const FINE = 0.003; // how far a drawn path may be from its flow
 export const FOREVER = [Infinity];
 const BENDS = [...Array.from({ length: 32 }, (_, i) => 0.04 * 1.32 ** i), Infinity];
@@ -103,7 +103,7 @@ const NAMES = ["training points", "virtual points", "the boundary", "the interio
 export class Plane {
   constructor(box, spec, change) {
     const starts = spec.starts.map((y) => Float64Array.from(y));
-    Object.assign(this, { spec: { ...spec, starts }, change, dragging: false });
+    Object.assign(this, { spec: { ...spec, starts }, change });
     this.area = box.appendChild(document.createElement("div"));
     this.area.className = "memnb-live-panels";
     this.panels = ["score flow", "probability flow"].map((title) => {
@@ -114,44 +114,36 @@ export class Plane {
     });
   }
 
-  // Called around what a finger does
-  drag(now) {
-    return () => {
-      this.dragging = now;
-      this.change({});
-    };
-  }
-
   // A training point, which snaps to special places under a finger
   addHandle(panel, k) {
     const put = (place, snapping) => {
       const points = this.last.points.map((p, n) => (n === k ? place : p));
       if (snapping) points[k] = snap(points, k);
       const gap = points.map((p, n) => (n === k ? Infinity : norm(minus(p, points[k]))));
-      if (Math.min(...gap) > 0.1) this.change({ points });
+      if (Math.min(...gap) > 0.1) this.change({ points }, snapping);
     };
     const nudge = (way, size) => put(panel.inside(this.last.points[k].map((x, i) =>
       Number((x + 0.02 * size * way[i]).toFixed(4)))), false);
-    return panel.handle((place) => put(place, true), nudge, this.drag(true), this.drag(false));
+    return panel.handle((place) => put(place, true), nudge, () => this.change({}));
   }
 
   // One start that can be put anywhere
   addStart(panel) {
-    const put = (place) => this.change({ start: [place] });
+    const put = (place, moves) => this.change({ start: [place] }, moves);
     const nudge = (way, size) => put(panel.inside(this.last.start[0].map((x, i) =>
-      Number((x + 0.02 * size * way[i]).toFixed(4)))));
-    const handle = panel.handle(put, nudge, this.drag(true), this.drag(false));
+      Number((x + 0.02 * size * way[i]).toFixed(4)))), false);
+    const handle = panel.handle((place) => put(place, true), nudge, () => this.change({}));
     handle.classList.add("memnb-live-start");
     return handle;
   }
 
-  draw(state) {
+  draw(state, rough) {
     const both = state.show === "both flows";
-    const key = [state.points, state.start, state.rho, state.n, both, this.dragging].join();
-    if (key !== this.key) {
-      this.key = key;
+    const key = [state.points, state.start, state.rho, state.n, both].join();
+    if (key !== this.key || (this.rough && !rough)) {
+      Object.assign(this, { key, rough });
       const starts = [Float64Array.from(state.start[0]), ...this.spec.starts.slice(1, state.n)];
-      this.solved = solve(state.points, state.rho, starts, both, this.dragging);
+      this.solved = solve(state.points, state.rho, starts, both, rough);
       for (const flow of this.solved.flows) {
         flow.labels = flow.ends.map((y) => classify(this.solved.set, y, this.spec.threshold));
       }

@@ -40,15 +40,12 @@ export class Stage {
   }
 
   // A button that a finger moves to places, move(place), and an arrow key on, nudge(way, size), five
-  // times as far with the shift key; grab() and drop() are called around what a finger does.
-  handle(move, nudge, grab, drop) {
+  // times as far with the shift key; drop() is called when the finger lets go.
+  handle(move, nudge, drop) {
     const handle = this.square.appendChild(document.createElement("button"));
     handle.type = "button";
     handle.className = "memnb-live-handle";
-    handle.addEventListener("pointerdown", (event) => {
-      handle.setPointerCapture(event.pointerId);
-      grab();
-    });
+    handle.addEventListener("pointerdown", (event) => handle.setPointerCapture(event.pointerId));
     handle.addEventListener("pointermove", (event) => {
       if (!handle.hasPointerCapture(event.pointerId)) return;
       const box = this.square.getBoundingClientRect();

@@ -85,3 +85,28 @@ def test_the_edge_is_dragged_until_its_sum_is_lost(live):
     live.after(lambda: live.page.keyboard.press("Shift+ArrowLeft"))
     assert live.setting("angle") == pytest.approx(before + 5)
     assert f"at {live.setting('angle'):g} degrees" in handle.get_attribute("aria-label")
+
+
+def test_a_map_is_rough_while_something_moves_and_whole_at_rest(live):
+    assert PLACES**2 - 8 <= sum(live.counts()) <= PLACES**2  # some are on a border
+    sizes = live.box.evaluate(
+        """async (box) => {
+          const starts = () => JSON.parse(box.querySelector("canvas").dataset.counts)
+            .reduce((a, b) => a + b, 0);
+          const slider = box.querySelector("input[name=angle]");
+          const seen = [];
+          for (const angle of [100, 110, 120]) {
+            slider.value = angle;
+            slider.dispatchEvent(new Event("input"));
+            await new Promise(requestAnimationFrame);
+            await new Promise(requestAnimationFrame);
+            seen.push([box.matches("[data-rough]"), starts()]);
+          }
+          while (box.matches("[data-rough]")) await new Promise(requestAnimationFrame);
+          return [...seen, [false, starts()]];
+        }"""
+    )
+    assert [rough for rough, _ in sizes] == [True, True, True, False]
+    assert all(starts <= 30**2 for _, starts in sizes[:3])
+    assert PLACES**2 - 8 <= sizes[3][1] <= PLACES**2
+    assert live.setting("angle") == 120
