@@ -4,8 +4,6 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export OMP_NUM_THREADS = 1
 export PYTHONDONTWRITEBYTECODE = 1
-# .lab/overrides.json: nobody is asked for news or updates
-LAB := --LabApp.default_url=/lab/tree/notebooks --LabApp.app_settings_dir=$(CURDIR)/.lab
 KEYS = $(shell $(BIN)/python -c "from memnb.book.check import STRIP_KEYS; print(STRIP_KEYS)")
 
 book: $(STAMP)
@@ -22,7 +20,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -rs tests/browser
 
 lab: $(STAMP)
-	$(BIN)/jupyter lab $(LAB)
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks
 
 serve: $(STAMP)
 	@$(BIN)/python -m memnb serve
@@ -40,11 +38,11 @@ format: $(STAMP)
 clean:
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis
 
-# Installed anew whenever the pins change.
-$(STAMP): requirements.lock pyproject.toml
+# Installed anew whenever the pins change, by the files with which Binder installs.
+$(STAMP): .binder/requirements.txt .binder/postBuild .lab/overrides.json requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r .binder/requirements.txt
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash .binder/postBuild
 	@touch $@
 
 .PHONY: book test lab serve bench format clean

@@ -31,8 +31,9 @@
         row.hidden = choices.some(({ select }) => select.value
           && row.dataset[select.name] !== select.value);
       }
-      for (const list of document.querySelectorAll(".memnb-rows")) {
-        list.closest("section").hidden = !list.querySelector(".memnb-row:not([hidden])");
+      for (const section of document.querySelectorAll("article section section")) {
+        if (!section.querySelector(".memnb-row")) continue;
+        section.hidden = !section.querySelector(".memnb-row:not([hidden])");
       }
       count.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} claims`;
     };

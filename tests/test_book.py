@@ -11,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -216,6 +218,24 @@ def test_generated_pages():
     assert page.count('<li class="memnb-row"') == 1
     for part in ("A | B <small>(S)</small>", "</strong> 2</p>", "../notebooks/01-a.html#claim-1"):
         assert part in page
+    places = {
+        "P2, Section 4 and Figure 4": "Section 4", "P2, Section 3.1": "Section 3",
+        "P2, Figure 3": "Figures", "P2, eqs. (8) and (9)": "Equations",
+        "P2, appendix A, eq. (25)": "Appendix A", "P2, conclusion": "Abstract",
+        "Zeno et al. 2025, Theorem 4.2": "Section 4", "Zeno et al. 2025": "Elsewhere",
+        "this book, after P2": "This book",
+    }  # fmt: skip
+    outputs = [
+        {"data": claim(s, source=s, chapter="01-a", measured="1", holds=True, notices="2")
+         ._repr_mimebundle_()} for s in places
+    ]  # fmt: skip
+    page = with_claims(
+        "\n% claims\n", {"01-a": {"cells": [{"cell_type": "code", "outputs": outputs}]}}
+    )
+    for place, section in places.items():
+        row = re.search(f"<summary>{re.escape(place)}[ <]", page).start()
+        headings = re.findall("^#+ (.*)$", page[:row], re.MULTILINE)
+        assert headings[-1] == section, place
     times = {
         "seconds": 2.25, "parameters": {"profile": "paper"}, "finished": "now",
         "versions": {"torch": "1"}, "python": "3",
@@ -255,10 +275,11 @@ def test_api_pages_follow_the_map_of_the_package():
     pages = api_pages()
     packages = {m.name for m in pkgutil.iter_modules(memnb.__path__) if m.ispkg} - {"book"}
     own = [f"api-{name}" for name in names if name in packages]
+    own.insert(own.index("api-unet") + 1, "api-unet-measures")
     assert list(pages) == ["api", "api-shared", *own]
     toc = (ROOT / "_toc.yml").read_text()
     assert re.findall(r"file: book/(api\S*)", toc) == list(pages)
-    assert re.findall(r"\]\((api-\w+)\.md\)", pages["api"]) == list(pages)[1:]
+    assert re.findall(r"\]\((api-[\w-]+)\.md\)", pages["api"]) == list(pages)[1:]
     assert pages["api-explorers"].startswith(
         "# memnb.explorers: one module a chapter: figures with controls, and their values "
         "(all chapters)\n"
@@ -270,7 +291,8 @@ def test_api_pages_follow_the_map_of_the_package():
         for module, options in re.findall(r"automodule:: (\S+)\n(.*?)```", text, re.DOTALL)
     }
     assert all(
-        page == ("api" if name == "memnb" else "api-" + name.split(".")[1])
+        page.removesuffix("-measures")
+        == ("api" if name == "memnb" else "api-" + name.split(".")[1])
         or (page == "api-shared" and name.split(".")[1] not in packages)
         for name, (page, _) in sections.items()
     )
@@ -325,7 +347,14 @@ def test_a_finished_site_describes_its_pages(tmp_path, base):
     card = tmp_path / "_static" / "cards" / "a.png"
     card.parent.mkdir(parents=True)
     card.touch()
+    root = tmp_path / "index.html"
+    root.write_text('<meta http-equiv="Refresh" content="0; url=notebooks/a.html" />')
     finish(tmp_path, base)
+    start = root.read_text()
+    assert 'content="0; url=notebooks/a.html"' in start and "<title>A &amp; B</title>" in start
+    assert 'name="description" content="Why is x &quot;so&quot;?"' in start
+    assert f'property="og:image" content="{base}_static/cards/a.png"' in start
+    assert (f'property="og:url" content="{base}"' in start) == bool(base)
     text = page.read_text()
     assert f'property="og:image" content="{base or "../"}_static/cards/a.png"' in text
     for name in ('property="og:description"', 'name="description"'):
@@ -369,15 +398,21 @@ def test_a_downloaded_chapter_says_how_to_install_and_runs_outside_the_tree(tmp_
         assert any(cell.get("outputs") for cell in done.cells)
 
 
-def test_binder_installs_what_the_makefile_installs():
-    folder = ROOT / ".binder"
-    named = (folder / "requirements.txt").read_text().split()
-    assert named == ["-r", "../requirements.lock"] and (folder / named[1]).is_file()
+def test_this_environment_is_what_the_files_for_binder_install():
+    """A fresh checkout makes its environment by them, so they are tried wherever this runs."""
     makefile = (ROOT / "Makefile").read_text()
-    for command in ("-r requirements.lock", "--no-deps -e ."):
-        assert command in makefile
-    assert "--no-deps -e ." in (folder / "postBuild").read_text()
-    assert (folder / "runtime.txt").read_text() == "python-3.11\n"
+    recipe = makefile.partition("\n$(STAMP): ")[2].partition("\n\n")[0]
+    assert recipe.count("pip install") == 1 and "-r .binder/requirements.txt\n" in recipe
+    assert "bash .binder/postBuild\n" in recipe
+    assert (ROOT / ".binder" / "runtime.txt").read_text() == "python-3.11\n"
+    assert sys.version_info[:2] == (3, 11)
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if line and line[0] != "#")
+    found = {name: metadata.version(name).partition("+")[0] for name in pins}
+    assert found == pins and len(pins) > 100
+    settings = Path(sys.prefix) / "share" / "jupyter" / "lab" / "settings" / "overrides.json"
+    assert settings.read_text() == (ROOT / ".lab" / "overrides.json").read_text()
+    assert metadata.distribution("memnb").read_text("direct_url.json"), "installed from a folder"
 
 
 def test_the_workflow_tests_before_it_publishes():

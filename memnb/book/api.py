@@ -14,6 +14,17 @@ import memnb
 __all__ = ["SHARED", "api_pages", "package_map"]
 
 SHARED = "shared"  # name of the page of the modules that belong to no package
+# Modules of a package that have a page of their own, since one page of all would be slow to open:
+# the name of the page, what they do, and which they are
+PARTS = {
+    "unet": (
+        "unet-measures",
+        "what is measured of its images",
+        ("baselines", "copies", "digit_transition", "explained", "figure_four", "growth", "history",
+         "local_score", "metric", "onset", "pixel_density", "resampling", "script_units",
+         "virtual_points", "virtual_sums"),
+    ),
+}  # fmt: skip
 
 
 def package_map() -> list[tuple[str, str, str]]:
@@ -58,7 +69,7 @@ def _serves(chapters: str) -> str:
 
 
 def api_pages() -> dict[str, str]:
-    """Markdown of the pages of the API, by name: ``api`` and ``api-<package>``, in this order.
+    """Markdown of the pages of the API, by name: ``api``, ``api-<package>`` and ``api-<part>``.
 
     Every public name of every public module is documented from its docstring, where it is defined.
 
@@ -78,7 +89,11 @@ def api_pages() -> dict[str, str]:
         if inside:
             front.append(f"- [{package}](api-{package}.md): {holds} ({_serves(chapters)})")
             pages[f"api-{package}"] = [f"# {home}: {holds} ({_serves(chapters)})", ""]
-        page = pages[f"api-{package if inside else SHARED}"]
+        part, does, apart = PARTS.get(package, ("", "", ()))
+        if part:
+            front.append(f"- [{package}, continued](api-{part}.md): {does}")
+            pages[f"api-{part}"] = [f"# {home}: {does}", ""]
         for name in (home, *inside):
-            page += _module(name)
+            own = name.removeprefix(f"{home}.") in apart
+            pages[f"api-{part if own else package if inside else SHARED}"] += _module(name)
     return {name: "\n".join([*lines, ""]) for name, lines in pages.items()}

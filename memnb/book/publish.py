@@ -140,6 +140,42 @@ def _description(page: str) -> str:
     return text if len(text) <= 200 else text[:200].rsplit(" ", 1)[0] + " …"
 
 
+def _tags(site: Path, name: str, page: str, stem: str, base: str) -> str:
+    """Lines for the head of a page, its description and its card, at a place in the site."""
+    title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
+    about = {"og:title": html.unescape(title.group(1)) if title else "", "og:type": "article",
+             "og:description": _description(page)}  # fmt: skip
+    card = site / "_static" / "cards" / f"{stem}.png"
+    if card.is_file():
+        start = base or "../" * name.count("/")
+        about |= {"og:image": f"{start}_static/cards/{card.name}", "twitter:card": _LARGE}
+    if base:
+        about["og:url"] = base + name
+    tags = [f'<meta property="{k}" content="{html.escape(v)}">' for k, v in about.items() if v]
+    if about["og:description"]:
+        text = html.escape(about["og:description"])
+        tags.append(f'<meta name="description" content="{text}">')
+    return "\n".join(tags)
+
+
+def _write_root(site: Path, base: str) -> None:
+    """Describe the first page also at the root, which only forwards to it."""
+    root = site / "index.html"
+    first = re.search(r'url=([^"]+)"', root.read_text()) if root.is_file() else None
+    if not first:
+        return
+    place = first.group(1)
+    page = (site / place).read_text()
+    title = re.search(r"<title>.*?</title>", page, re.DOTALL).group()
+    root.write_text(
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
+        f'<meta http-equiv="Refresh" content="0; url={place}">\n{title}\n'
+        f"{_tags(site, '', page, Path(place).stem, base)}\n</head>\n"
+        f'<body><p><a href="{place}">To the preface</a></p></body>\n</html>\n'
+    )
+
+
 def finish(site: Path, base: str) -> None:
     """Add descriptions to the pages of a rendered site, and write its map and its page for errors.
 
@@ -150,31 +186,20 @@ def finish(site: Path, base: str) -> None:
     base : str
         Where it is published, or empty. Without it there is no map, as it needs addresses.
     """
+    _write_root(site, base)
     pages = [p for p in sorted(site.rglob("*.html")) if p.name not in _SKIPPED]
-    pages = [p for p in pages if "_static" not in p.parts]
+    pages = [p for p in pages if "_static" not in p.parts and p != site / "index.html"]
     named = [(path, path.relative_to(site).as_posix()) for path in pages]
     for path, name in named:
         page = path.read_text()
-        title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
-        about = {"og:title": html.unescape(title.group(1)) if title else "", "og:type": "article",
-                 "og:description": _description(page)}  # fmt: skip
-        card = site / "_static" / "cards" / f"{path.stem}.png"
-        if card.is_file():
-            start = base or "../" * name.count("/")
-            about |= {"og:image": f"{start}_static/cards/{card.name}", "twitter:card": _LARGE}
-        if base:
-            about["og:url"] = base + name
-        tags = [f'<meta property="{k}" content="{html.escape(v)}">' for k, v in about.items() if v]
-        if about["og:description"]:
-            text = html.escape(about["og:description"])
-            tags.append(f'<meta name="description" content="{text}">')
+        tags = _tags(site, name, page, path.stem, base)
         # Colab opens the notebooks that are published, as they install what they import
         page = re.sub(
             r"(colab\.research\.google\.com/github/[^/]+/[^/]+/blob)/[^/]+/notebooks/",
             r"\1/gh-pages/_sources/notebooks/",
             page,
         )
-        path.write_text(page.replace("</head>", "\n".join([*tags, "</head>"]), 1))
+        path.write_text(page.replace("</head>", f"{tags}\n</head>", 1))
     (site / "prf-prf.html").unlink(missing_ok=True)  # a list of theorems that nothing leads to
     home = base or "/"
     (site / "404.html").write_text(

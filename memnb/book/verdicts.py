@@ -100,7 +100,9 @@ def _row(claim: Claim, number: int, titles: dict[str, str]) -> str:
     """A claim: its verdict, its statement, which opens what was measured, and where it stands."""
     group = next(start for start, _ in GROUPS if claim.source.startswith(start))
     place = claim.source.removeprefix(group).lstrip(",; ")
-    source = f" <small>({_text(place)})</small>" if place else ""
+    # What the heading of the part says already is not said again
+    told = not place or (group and place == _section(claim, place))
+    source = "" if told else f" <small>({_text(place)})</small>"
     details = [f"<p><strong>Measured:</strong> {_text(claim.measured)}</p>"]
     if claim.evidence:
         details.append(f"<p>{_text(claim.evidence)}</p>")
@@ -123,6 +125,36 @@ def _place(words: str) -> list[tuple[bool, float, str]]:
     return [(p.isalpha(), 0 if p.isalpha() else int(p), p) for p in parts]
 
 
+def _section(claim: Claim, place: str) -> str:
+    """Where in its source a claim stands: a section, a chapter of this book, or a kind of place."""
+    if claim.source.startswith("this book"):
+        return f"Chapter {int(claim.chapter.split('-')[0])}"
+    section = re.search(r"Sections? \d( and \d)?|Appendix \w", place, re.IGNORECASE)
+    if section:
+        return section.group()[0].upper() + section.group()[1:]
+    theorem = re.search(r"Theorems? (\d)\.", place)  # numbered by section
+    if theorem:
+        return f"Section {theorem.group(1)}"
+    kinds = {"abstract": "Abstract", "contribution": "Abstract", "conclusion": "Abstract",
+             "Figure": "Figures", "eq": "Equations"}  # fmt: skip
+    return next((name for start, name in kinds.items() if place.startswith(start)), "Elsewhere")
+
+
+def _parts(
+    group: list[tuple[Claim, int]], start: str, titles: dict[str, str]
+) -> list[tuple[str, str]]:
+    """Heading and rows of each part of a group; one part without a heading if all are in one."""
+    parts: dict[str, list[str]] = {}
+    for claim, number in group:
+        name = _section(claim, claim.source.removeprefix(start).lstrip(",; "))
+        parts.setdefault(name if start else "", []).append(_row(claim, number, titles))
+    alone = len(parts) == 1
+    return [
+        ("" if alone else f"### {name}", "\n".join(rows))
+        for name, rows in sorted(parts.items(), key=lambda part: _place(part[0]))
+    ]
+
+
 def _title(notebook: dict[str, Any], chapter: str) -> str:
     cells = notebook["cells"]
     text = "".join(cells[0]["source"]) if cells and "source" in cells[0] else ""
@@ -133,7 +165,8 @@ def _title(notebook: dict[str, Any], chapter: str) -> str:
 def with_claims(text: str, notebooks: dict[str, dict[str, Any]]) -> str:
     """Markdown whose end, from a line ``% claims`` on, is replaced by all claims.
 
-    First come their counts, then every claim, grouped by who states it. What follows the line is
+    First come their counts, then every claim, grouped by who states it and by section, those of
+    this book by chapter. What follows the line is
     for readers of the file itself, before the chapters were executed.
 
     Parameters
@@ -174,6 +207,7 @@ def _all_claims(notebooks: dict[str, dict[str, Any]]) -> str:
         ]
         if group:
             group.sort(key=lambda row: _place(row[0].source.removeprefix(start)))
-            rows = "\n".join(_row(claim, number, titles) for claim, number in group)
-            lines += [f"## {heading}", "", f'<ul class="memnb-rows">\n{rows}\n</ul>', ""]
+            lines += [f"## {heading}", ""]
+            for part, rows in _parts(group, start, titles):
+                lines += [part, "", f'<ul class="memnb-rows">\n{rows}\n</ul>', ""]
     return "\n".join(lines)

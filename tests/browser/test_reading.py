@@ -60,6 +60,10 @@ def test_the_page_of_claims_is_short_and_filters(browser, site_url):
         assert view.evaluate("document.documentElement.scrollHeight") < SCREENS * 900
         rows = view.locator(".memnb-row")
         total = rows.count()
+        headings = view.locator("h3").all_inner_texts()
+        assert len(headings) > 12
+        for part in ("Section 5", "Appendix C", "Section 4", "Equations", "Chapter 6"):
+            assert any(heading.startswith(part) for heading in headings), part
         counts = view.locator(".memnb-verdicts .memnb-verdict").all_inner_texts()
         assert sum(int(text.split()[0]) for text in counts) == total > 50
         for text in counts:
@@ -67,6 +71,12 @@ def test_the_page_of_claims_is_short_and_filters(browser, site_url):
             view.locator("select[name=verdict]").select_option(verdict)
             assert view.locator(".memnb-row:visible").count() == int(number)
             assert view.locator(".memnb-filter output").inner_text().startswith(f"{number} of")
+            # A part of a group goes with its last claim, a group with its last part
+            parts = view.locator("article section section:has(.memnb-row)")
+            left = view.locator("article section section:has(.memnb-row:not([hidden]))")
+            assert 0 < view.locator("article section section:visible:has(.memnb-row)").count()
+            assert parts.count() > left.count() or int(number) > total / 2
+            assert parts.filter(visible=True).count() == left.count()
         view.locator("select[name=verdict]").select_option("")
         first = rows.first.locator("summary")
         first.focus()
