@@ -1,7 +1,7 @@
 r"""Chapter 6: networks on digits that generate while they are trained: the run ``time``.
 
 Each network is trained once, with a constant learning rate, so that nothing but the step tells two
-snapshots of it apart, and at each of a dozen steps the average of its weights generates 256 images
+snapshots of it apart, and at each of 8 to 19 steps the average of its weights generates 256 images
 from the same noise. Networks of larger n are trained for longer, because they begin to copy later.
 """
 

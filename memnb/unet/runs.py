@@ -13,7 +13,7 @@ paper      the protocol with the network of 12.9 million parameters on 16 by 16 
            seeds in bfloat16, the others in float32, whichever the machine at hand did faster
 float32    a few of those in float32 that ``paper`` has in bfloat16, from the same seeds
 simplex    small nets on 7 images whose sums are images, for a short and for a long time
-time       small nets on digits, with what they generate at a dozen steps of their training, see
+time       small nets on digits, with what they generate at 8 to 19 steps of their training, see
            :mod:`memnb.unet.over_time`
 live       one small net on 4 digits, for a few seconds: what the chapter trains again
 ========== ======================================================================================
