@@ -1,11 +1,15 @@
 """The built site in a real browser: what holds for some of its pages, see test_pages.py for all."""
 
+import re
+
 import pytest
 from support import ROOT
 from visits import CHAPTERS, CONTRAST, Visit
 
 from memnb.book.api import api_pages
 from memnb.book.layout import Layout
+
+ELEMENTS = 12_000  # in a page of the API; what a browser does before it has opened grows with them
 
 
 def test_public_names_are_documented_once_on_the_page_of_their_package(site_url):
@@ -16,6 +20,12 @@ def test_public_names_are_documented_once_on_the_page_of_their_package(site_url)
         at = [page for page, text in pages.items() if f'id="memnb.{name}"' in text]
         assert at == [f"api-{package}"]
         assert f'href="api-{package}.html"' in pages["api"]
+
+
+@pytest.mark.parametrize("name", api_pages())
+def test_a_page_of_the_api_is_short_enough_to_open_quickly(site_url, name):
+    text = (Layout(ROOT).site / "book" / f"{name}.html").read_text()
+    assert 300 < len(re.findall(r"<[a-z]", text)) < ELEMENTS
 
 
 @pytest.mark.parametrize("page", CHAPTERS[:1])
