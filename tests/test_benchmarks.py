@@ -106,7 +106,9 @@ def test_memory_of_the_audit_is_read_while_it_runs(tmp_path):
 
     with Anonymous() as memory:
         block = torch.ones(25_000_000)
-        time.sleep(0.1)  # several of its readings
+        waited = time.monotonic()  # until it has been read, however busy the machine is
+        while memory.bytes < 0.9e8 and time.monotonic() - waited < 60:
+            time.sleep(0.02)
         del block
     assert 0.9e8 < memory.bytes < 2e8
     measured = measure_memory(write_sets(tmp_path, 2000, 500, (1, 4, 4)), 100)

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-import nbformat
-
 __all__ = ["address", "configured", "downloads", "finish"]
 
 _REPOSITORY = re.compile(r"https://github\.com/([\w.-]+)/([\w.-]+?)/?")
@@ -124,6 +122,8 @@ def downloads(
     repository : mapping
         ``url`` and ``branch``; with an empty address the first cell says what to do by hand.
     """
+    import nbformat  # here, as it takes seconds that a refusal must not wait for
+
     text = _CLONED.format(**repository) if repository.get("url") else _BY_HAND
     for chapter in chapters:
         notebook = nbformat.read(notebooks / f"{chapter}.ipynb", as_version=4)
