@@ -34,7 +34,9 @@ def lab(tmp_path_factory):
     tracker = home / "s" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
     tracker.parent.mkdir(parents=True)
     tracker.write_text('{"windowingMode": "none"}')
-    rule = re.search(r"^LAB := (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    rule = re.search(
+        r"^lab: .*\n\t.*jupyter lab (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -47,7 +49,7 @@ def lab(tmp_path_factory):
         *(sys.executable, "-m", "jupyterlab"),
         *("--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1"),
         *("--IdentityProvider.token=", f"--ServerApp.root_dir={home / 'root'}"),
-        *rule[1].replace("$(CURDIR)", str(ROOT)).split(),
+        *rule[1].split(),
     ]
     with open(home / "log", "w") as log:
         job = subprocess.Popen(command, env={**os.environ, **folders}, stdout=log, stderr=log)
