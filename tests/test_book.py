@@ -22,7 +22,7 @@ from PIL import Image
 from support import ROOT, notebook
 
 from memnb import parameters
-from memnb.book.api import api_pages, package_map
+from memnb.book.api import PARTS, api_pages, package_map
 from memnb.book.check import check
 from memnb.book.layout import Layout
 from memnb.book.pages import times_page, with_explorers
@@ -270,6 +270,9 @@ def test_api_pages_follow_the_map_of_the_package():
     import memnb
 
     names = [name for name, _, _ in package_map()]
+    for package, (_, _, modules) in PARTS.items():
+        found = pkgutil.iter_modules([ROOT / "memnb" / package])
+        assert set(modules) < {m.name for m in found}, package
     public = {m.name for m in pkgutil.iter_modules(memnb.__path__) if m.name != "__main__"}
     assert set(names) == public == set(memnb._PACKAGES), "the map is not the package"
     pages = api_pages()
@@ -398,13 +401,17 @@ def test_a_downloaded_chapter_says_how_to_install_and_runs_outside_the_tree(tmp_
         assert any(cell.get("outputs") for cell in done.cells)
 
 
-def test_this_environment_is_what_the_files_for_binder_install():
+def test_this_environment_is_what_the_files_for_binder_install(tmp_path):
     """A fresh checkout makes its environment by them, so they are tried wherever this runs."""
+    folder = ROOT / ".binder"
+    named = (folder / "requirements.txt").read_text().split()
+    assert named == ["-r", "../requirements.lock"] and (folder / named[1]).is_file()
+    assert "--no-deps -e ." in (folder / "postBuild").read_text()
     makefile = (ROOT / "Makefile").read_text()
     recipe = makefile.partition("\n$(STAMP): ")[2].partition("\n\n")[0]
     assert recipe.count("pip install") == 1 and "-r .binder/requirements.txt\n" in recipe
     assert "bash .binder/postBuild\n" in recipe
-    assert (ROOT / ".binder" / "runtime.txt").read_text() == "python-3.11\n"
+    assert (folder / "runtime.txt").read_text() == "python-3.11\n"
     assert sys.version_info[:2] == (3, 11)
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     pins = dict(line.split("==") for line in lines if line and line[0] != "#")
@@ -412,6 +419,15 @@ def test_this_environment_is_what_the_files_for_binder_install():
     assert found == pins and len(pins) > 100
     settings = Path(sys.prefix) / "share" / "jupyter" / "lab" / "settings" / "overrides.json"
     assert settings.read_text() == (ROOT / ".lab" / "overrides.json").read_text()
+    # Elsewhere and without the path of this process: the package itself is installed, from a folder
+    code = (
+        "from importlib.metadata import distribution;"
+        "print(distribution('memnb').read_text('direct_url.json'))"
+    )
+    asked = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert '"editable": true' in asked.stdout
 
 
 def test_the_workflow_tests_before_it_publishes():

@@ -81,14 +81,17 @@ export class Counts {
     return this.kept[name].value;
   }
 
-  // A rough picture has every second time.
+  // A rough picture has every second time, unless the whole one is there already.
   draw(state, rough = false) {
     this.last = state;
     const { N, d, rho, threshold: t, n, seed, r } = state;
     const { width, edges, most, states } = this.spec;
-    const times = this.spec.times.filter((_, k, all) =>
-      !rough || k % 2 === 0 || k === all.length - 1);
     const [K, inf] = [N - 1, state.norm === "L∞"];
+    const setting = [K, d, rho, t, inf, seed, n].join();
+    const whole = !rough || this.whole === setting;
+    this.whole = whole && setting;
+    const times = this.spec.times.filter((_, k, all) =>
+      whole || k % 2 === 0 || k === all.length - 1);
     const normals = this.keep("normals", seed, () => new Normals(states[seed], most, width));
     const z = normals.upTo(n);
     const flow = this.keep("flow", [seed, n, rho].join(), () => prepare(z, n, width, edges, rho));
@@ -98,7 +101,7 @@ export class Counts {
         for (let k = i * width + K; k < i * width + d; k++) sum += z[k] * z[k];
         return sum;
       }));
-    const key = [K, d, rho, t, inf, rough].join();
+    const key = [K, d, rho, t, inf, whole].join();
     const exactly = (time) => chances(K, d, rho, time, t, inf);
     const exact = this.keep("exact", key, () => times.map(exactly));
     const at = (time) => count(classesAt(flow, off, n, K, time, t, inf));

@@ -11,7 +11,7 @@ import types
 
 import memnb
 
-__all__ = ["SHARED", "api_pages", "package_map"]
+__all__ = ["PARTS", "SHARED", "api_pages", "package_map"]
 
 SHARED = "shared"  # name of the page of the modules that belong to no package
 # Modules of a package that have a page of their own, since one page of all would be slow to open:
@@ -93,7 +93,8 @@ def api_pages() -> dict[str, str]:
         if part:
             front.append(f"- [{package}, continued](api-{part}.md): {does}")
             pages[f"api-{part}"] = [f"# {home}: {does}", ""]
+        own = package if inside else SHARED
         for name in (home, *inside):
-            own = name.removeprefix(f"{home}.") in apart
-            pages[f"api-{part if own else package if inside else SHARED}"] += _module(name)
+            page = part if name.removeprefix(f"{home}.") in apart else own
+            pages[f"api-{page}"] += _module(name)
     return {name: "\n".join([*lines, ""]) for name, lines in pages.items()}

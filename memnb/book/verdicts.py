@@ -96,13 +96,33 @@ def _text(text: str) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
 
 
+def _part(claim: Claim, place: str) -> str:
+    """Where in its source a claim stands: a section, a chapter of this book, or a kind of place."""
+    if claim.source.startswith("this book"):
+        return f"Chapter {int(claim.chapter.split('-')[0])}"
+    section = re.search(r"Sections? \d( and \d)?|Appendix \w", place, re.IGNORECASE)
+    if section:
+        return section.group()[0].upper() + section.group()[1:]
+    theorem = re.search(r"Theorems? (\d)\.", place)  # numbered by section
+    if theorem:
+        return f"Section {theorem.group(1)}"
+    kinds = {"abstract": "Abstract", "contribution": "Abstract", "conclusion": "Abstract",
+             "Figure": "Figures", "eq": "Equations"}  # fmt: skip
+    return next((name for start, name in kinds.items() if place.startswith(start)), "Elsewhere")
+
+
+def _source(claim: Claim) -> tuple[str, str, str]:
+    """Who states a claim, in which part of that source, and its place there in words."""
+    start, heading = next(group for group in GROUPS if claim.source.startswith(group[0]))
+    place = claim.source.removeprefix(start).lstrip(",; ")
+    return heading, _part(claim, place) if start else "", place
+
+
 def _row(claim: Claim, number: int, titles: dict[str, str]) -> str:
     """A claim: its verdict, its statement, which opens what was measured, and where it stands."""
-    group = next(start for start, _ in GROUPS if claim.source.startswith(start))
-    place = claim.source.removeprefix(group).lstrip(",; ")
+    _, part, place = _source(claim)
     # What the heading of the part says already is not said again
-    told = not place or (group and place == _section(claim, place))
-    source = "" if told else f" <small>({_text(place)})</small>"
+    source = "" if place in ("", part) else f" <small>({_text(place)})</small>"
     details = [f"<p><strong>Measured:</strong> {_text(claim.measured)}</p>"]
     if claim.evidence:
         details.append(f"<p>{_text(claim.evidence)}</p>")
@@ -123,36 +143,6 @@ def _place(words: str) -> list[tuple[bool, float, str]]:
     """Key that puts places of a source in order: words by the alphabet, numbers by their size."""
     parts = re.findall(r"\d+|[a-z]+", words.lower())
     return [(p.isalpha(), 0 if p.isalpha() else int(p), p) for p in parts]
-
-
-def _section(claim: Claim, place: str) -> str:
-    """Where in its source a claim stands: a section, a chapter of this book, or a kind of place."""
-    if claim.source.startswith("this book"):
-        return f"Chapter {int(claim.chapter.split('-')[0])}"
-    section = re.search(r"Sections? \d( and \d)?|Appendix \w", place, re.IGNORECASE)
-    if section:
-        return section.group()[0].upper() + section.group()[1:]
-    theorem = re.search(r"Theorems? (\d)\.", place)  # numbered by section
-    if theorem:
-        return f"Section {theorem.group(1)}"
-    kinds = {"abstract": "Abstract", "contribution": "Abstract", "conclusion": "Abstract",
-             "Figure": "Figures", "eq": "Equations"}  # fmt: skip
-    return next((name for start, name in kinds.items() if place.startswith(start)), "Elsewhere")
-
-
-def _parts(
-    group: list[tuple[Claim, int]], start: str, titles: dict[str, str]
-) -> list[tuple[str, str]]:
-    """Heading and rows of each part of a group; one part without a heading if all are in one."""
-    parts: dict[str, list[str]] = {}
-    for claim, number in group:
-        name = _section(claim, claim.source.removeprefix(start).lstrip(",; "))
-        parts.setdefault(name if start else "", []).append(_row(claim, number, titles))
-    alone = len(parts) == 1
-    return [
-        ("" if alone else f"### {name}", "\n".join(rows))
-        for name, rows in sorted(parts.items(), key=lambda part: _place(part[0]))
-    ]
 
 
 def _title(notebook: dict[str, Any], chapter: str) -> str:
@@ -199,15 +189,15 @@ def _all_claims(notebooks: dict[str, dict[str, Any]]) -> str:
         '<div class="memnb-filter"></div>',
         "",
     ]
-    for start, heading in GROUPS:
-        group = [
-            (claim, number)
-            for claim, number in numbered
-            if next(s for s, _ in GROUPS if claim.source.startswith(s)) == start
-        ]
-        if group:
-            group.sort(key=lambda row: _place(row[0].source.removeprefix(start)))
+    groups: dict[str, dict[str, list[str]]] = {heading: {} for _, heading in GROUPS}
+    for claim, number in sorted(numbered, key=lambda row: [*map(_place, _source(row[0])[1:])]):
+        heading, part, _ = _source(claim)
+        groups[heading].setdefault(part, []).append(_row(claim, number, titles))
+    for heading, parts in groups.items():
+        if parts:
             lines += [f"## {heading}", ""]
-            for part, rows in _parts(group, start, titles):
-                lines += [part, "", f'<ul class="memnb-rows">\n{rows}\n</ul>', ""]
+        for part, rows in parts.items():
+            if len(parts) > 1:
+                lines += [f"### {part}", ""]
+            lines += ['<ul class="memnb-rows">', *rows, "</ul>", ""]
     return "\n".join(lines)
