@@ -25,7 +25,7 @@ __all__ = [
     "rows",
 ]
 
-MEASURED = ("synthetic", "protocol", "author", "paper", "float32", "rate")
+MEASURED = ("synthetic", "protocol", "author", "paper", "bfloat16", "rate")
 # How many original images a draw has, and how the integrals are done
 RULES = {
     "10 training, 100 original": (100, "exact"),

@@ -19,6 +19,8 @@ Ronneberger et al., MICCAI 2015, arXiv:1505.04597; Ho et al., NeurIPS 2020, arXi
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -26,7 +28,7 @@ from torch import nn
 from memnb.streams import stream
 from memnb.validation import check_choice, check_integer
 
-__all__ = ["SIZES", "UNet", "count_parameters"]
+__all__ = ["SIZES", "UNet", "count_parameters", "full_precision"]
 
 SIZES = {
     "small": {"channels": (16, 32), "blocks": 1, "groups": 8},
@@ -116,6 +118,19 @@ class UNet(nn.Module):
                 f"got {tuple(x.shape)}"
             )
         return self.net(x.float(), t, return_dict=False)[0]
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """In this block CUDA's convolutions in float32 are in float32, and the same in every run.
+
+    By default cuDNN rounds what it multiplies to the ten bits of TF32, and may add up in an order
+    that differs from run to run. On a CPU nothing changes. The settings of the process are as they
+    were when the block ends.
+    """
+    on = torch.backends.cudnn.enabled
+    with torch.backends.cudnn.flags(enabled=on, deterministic=True, allow_tf32=False):
+        yield
 
 
 def count_parameters(net: nn.Module) -> int:

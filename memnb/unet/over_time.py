@@ -14,6 +14,7 @@ from memnb.validation import check_choice
 
 from .diffusion import DiffusionSchedule, make_schedule
 from .images import check_images
+from .network import full_precision
 from .sampling import gaussian_noise, sample
 from .start import Named, as_bytes, digit_split, start_noise
 from .training import TrainingConfig
@@ -61,7 +62,7 @@ def denoising_error(net: Callable, schedule: DiffusionSchedule, images: torch.Te
     x = 2 * images.repeat(-(-N_ERRORS // len(images)), 1, 1, 1)[:N_ERRORS] - 1
     noise = gaussian_noise(N_ERRORS, x.shape[-1], 0, purpose="noise of errors").to(x.device)
     total = 0.0
-    with torch.inference_mode():
+    with torch.inference_mode(), full_precision():
         for level in LEVELS:
             t = torch.full((N_ERRORS,), level, device=x.device)
             guess = net(schedule.add_noise(x, t, noise), t)

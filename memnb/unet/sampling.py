@@ -20,6 +20,7 @@ from memnb.validation import check_choice, check_integer, check_real
 
 from .diffusion import DiffusionSchedule
 from .images import ImagesLike, check_images
+from .network import full_precision
 
 __all__ = ["METHODS", "gaussian_noise", "ideal_gaussian", "sample"]
 
@@ -63,6 +64,7 @@ def ddim_steps(T: int, n_steps: int) -> list[int]:
 
 
 @torch.no_grad()
+@full_precision()
 def sample(
     net: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     schedule: DiffusionSchedule,

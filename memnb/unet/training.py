@@ -2,8 +2,9 @@ r"""Chapter 6: training of a diffusion model, which can be stopped at any time a
 
 The loss is that of Ho et al., :math:`\mathbb{E} \lVert \varepsilon - \varepsilon_\theta(x_t, t)
 \rVert^2` per pixel, with :math:`t` uniform on 1 to T. All random numbers come from one generator on
-the CPU, so that a run is the same on every device up to rounding, and a resumed run is the same as
-one that was never stopped.
+the CPU, and no device rounds more than it is told to
+(:func:`~memnb.unet.network.full_precision`), so that a run is the same on every device up to
+rounding, the same each time on one device, and the same when it was stopped and resumed.
 
 References
 ----------
@@ -27,7 +28,7 @@ from memnb.validation import check_choice, check_device, check_integer, check_re
 
 from .diffusion import SCHEDULES, make_schedule
 from .images import ImagesLike, check_images
-from .network import SIZES, UNet
+from .network import SIZES, UNet, full_precision
 
 __all__ = ["PRECISIONS", "TrainingConfig", "train"]
 
@@ -152,6 +153,7 @@ class _Run:
             self.order = torch.randperm(len(self.x), generator=self.generator)
         return self.order[first : first + size]
 
+    @full_precision()
     def advance(self) -> torch.Tensor:
         """One gradient step; returns the loss as a tensor."""
         config = self.config

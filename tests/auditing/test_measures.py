@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
@@ -86,6 +87,25 @@ def test_the_search_of_a_device_gives_the_same_audit(monkeypatch):
 
     monkeypatch.setattr(Base, "_search_cpu", counted)
     assert str(audit(*sets)) == str(of_sklearn) and of_sklearn.verdict == "copies" and calls
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_card_finds_the_same_neighbors_and_the_same_audit(dtype, monkeypatch):
+    monkeypatch.setattr(neighbors, "DEVICE_BLOCK", 2_000_000)  # more than one block
+    rng = np.random.default_rng(8)
+    points = (1e2 + rng.standard_normal((5000, 100))).astype(dtype)
+    queries = points[:1000] + (1e-3 * rng.standard_normal((1000, 100))).astype(dtype)
+    for a, b in zip(
+        Base(points).nearest(queries, 5), Base(points, device="cuda").nearest(queries, 5),
+        strict=True,
+    ):  # fmt: skip
+        np.testing.assert_array_equal(a, b)
+    training, held_out, new = (x.astype(dtype) for x in gaussian_sets(1000, 30, seed=7))
+    generated = np.concatenate([training[:300] + dtype(1e-3), new[300:]])
+    here = audit(training, generated, held_out)
+    assert str(audit(training, generated, held_out, device="cuda")) == str(here)
+    assert here.verdict == "copies"
 
 
 def test_a_copy_of_a_duplicated_point_is_a_copy():

@@ -14,7 +14,7 @@ from memnb.unet import training
 from memnb.unet.copies import nearest_neighbors
 from memnb.unet.diffusion import make_schedule
 from memnb.unet.images import digits, synthetic_images
-from memnb.unet.network import UNet
+from memnb.unet.network import UNet, full_precision
 from memnb.unet.sampling import gaussian_noise, sample
 from memnb.unet.training import TrainingConfig, _Run, train
 
@@ -167,15 +167,53 @@ def test_cuda_trains_and_samples_as_the_cpu_does(images, precision, tmp_path):
     path = tmp_path / "c"
     on_card = replace(config, device="cuda:0", precision=precision)
     on_device, other = train(images, on_card, checkpoint=path, progress=False)
-    near = {"rtol": 1e-3, "atol": 1e-3} if precision == "float32" else {"rtol": 0.1, "atol": 0.02}
+    near = {"rtol": 1e-5, "atol": 1e-6} if precision == "float32" else {"rtol": 0.1, "atol": 0.02}
     torch.testing.assert_close(other, losses, **near)
     noise = gaussian_noise(4, 8, 1)
     for method, named in (("ddim", {}), ("ddpm", {"seed": 1})):
         a = sample(here, make_schedule(), noise, method, **named)
         b = sample(on_device, make_schedule(), noise.cuda(), method, **named)
-        assert b.is_cuda and (a - b.cpu()).abs().mean() < (0.01 if precision == "float32" else 0.1)
+        assert b.is_cuda and (a - b.cpu()).abs().mean() < (1e-4 if precision == "float32" else 0.1)
     again, _ = train(images, on_card, checkpoint=path, progress=False)  # a checkpoint of the card
     assert torch.equal(weights(again), weights(on_device))
+    fresh, third = train(images, on_card, progress=False)
+    assert torch.equal(weights(fresh), weights(on_device)) and torch.equal(third, other)
+
+
+@needs_cuda
+@pytest.mark.parametrize("size", ["small", "paper"])
+def test_float32_is_float32_on_a_card(size):
+    """Gradients of one step agree with the CPU to rounding, which those in TF32 do not."""
+    config = TrainingConfig(size=size, steps=1, batch_size=64, seed=2)
+    shown = synthetic_images(64, 16, seed=1)
+
+    def gradient(device, way):
+        run = _Run(replace(config, device=device), shown)
+        generator = stream(0, "gradient of one step")
+        t = torch.randint(1, 101, (64,), generator=generator).to(device)
+        eps = torch.randn(run.x.shape, generator=generator).to(device)
+        with way:
+            loss = (run.net(run.schedule.add_noise(run.x, t, eps), t) - eps).square().mean()
+            parts = torch.autograd.grad(loss, list(run.net.parameters()))
+        return torch.cat([part.flatten() for part in parts]).double().cpu()
+
+    here = gradient("cpu", full_precision())
+    on_card = gradient("cuda", full_precision())
+    rounded = gradient("cuda", torch.backends.cudnn.flags(enabled=True, allow_tf32=True))
+    assert (on_card - here).norm() < 2e-5 * here.norm() < 0.2 * (rounded - here).norm()
+    assert torch.equal(gradient("cuda", full_precision()), on_card)
+
+
+def test_full_precision_leaves_the_settings_as_they_were():
+    def settings():
+        cudnn = torch.backends.cudnn
+        return cudnn.enabled, cudnn.deterministic, cudnn.allow_tf32, cudnn.benchmark
+
+    before = settings()
+    with pytest.raises(ZeroDivisionError), full_precision():
+        assert settings()[1:3] == (True, False)
+        raise ZeroDivisionError
+    assert settings() == before
 
 
 def test_epochs_visit_every_image_once(images):
