@@ -141,15 +141,12 @@ def _paths(rows: Sequence[Mapping[str, Any]]) -> tuple[list[float], float]:
 
 
 def _unets() -> dict[int, float]:
-    """Mean wall time in seconds of the kept networks of the paper's size, by n."""
+    """Wall time in seconds of the kept networks of the paper's size on a CPU core, by n."""
     from memnb import results
 
-    told = results.load("06-unet-transition/paper")[1]["parameters"]["networks"]
-    by_n: dict[int, list[float]] = {}
-    for key, network in told.items():
-        if found := re.match(r"n(\d+)-", key):
-            by_n.setdefault(int(found[1]), []).append(network["seconds"])
-    return {n: sum(s) / len(s) for n, s in sorted(by_n.items())}
+    told = results.load("06-unet-transition/bfloat16")[1]["parameters"]["networks"]
+    by_n = {int(re.match(r"n(\d+)-", key)[1]): network["seconds"] for key, network in told.items()}
+    return dict(sorted(by_n.items()))
 
 
 def _blocks(rows: Sequence[Mapping[str, Any]]) -> list[float]:
@@ -311,8 +308,8 @@ def scaling_page(measured: Mapping[str, Any]) -> str:
         "before its longest unit: more workers than units help nobody. Paths are computed from the "
         "measured steps and the kept rounds and living units "
         f"({_hours(sum(paths))} h in all; the kept run took {_hours(kept)} h of wall time on a "
-        "busy machine, ends of the flows included), U-Nets are kept wall times, and blocks follow "
-        "the power laws above.",
+        "busy machine, ends of the flows included), U-Nets are kept wall times of one core in "
+        "bfloat16, and blocks follow the power laws above.",
         "",
     ]
     return "\n".join(lines)

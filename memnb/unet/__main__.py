@@ -19,7 +19,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -125,15 +124,10 @@ def _train_run(options: argparse.Namespace) -> str:
     return f"{counts}; {'results written' if written else 'results unchanged'}"
 
 
-@cache
-def _originals(image_size: int) -> list:
-    return metric.originals(image_size)
-
-
 def _measure(network: Network, images: torch.Tensor) -> tuple[torch.Tensor, float]:
     torch.set_num_threads(1)
     began = time.monotonic()
-    rows = metric.rows(network, images.float(), _originals(images.shape[-1]))
+    rows = metric.rows(network, images.float(), metric.originals(images.shape[-1]))
     return rows, time.monotonic() - began
 
 

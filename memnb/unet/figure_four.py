@@ -14,8 +14,9 @@ submission), Section 4 and Figure 4.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -25,14 +26,15 @@ from memnb.stats import Alignment, alignment, crossing, mean_error
 from .copies import THRESHOLD, nearest_neighbors
 from .images import synthetic_images
 from .resampling import Originals, Resampled, resample
+from .runs import OnSynthetic
 
 __all__ = [
-    "Precisions",
+    "Gap",
     "Turns",
     "copied_share",
     "fall",
+    "gaps",
     "pools",
-    "precision_pairs",
     "rule_verdicts",
     "shortfall",
     "turns",
@@ -184,55 +186,58 @@ def rule_verdicts(curves: Mapping[str, Any]) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class Precisions:
-    """One network trained in bfloat16 and, from the same seed, in float32.
+class Gap:
+    """How far networks of one n are from those of another run with the same seeds.
 
     Parameters
     ----------
-    n : int
-        Number of training images.
-    loss : (float, float)
-        Mean of the last five losses, in this order.
-    pixel_gap : float
-        Mean difference of a pixel of the images that the two generate.
-    pixel_std : float
-        Standard deviation of a pixel of those in float32.
+    seeds : int
+        Number of pairs.
+    loss : float
+        Largest difference between their mean losses of one of the parts of a training.
+    pixel : float
+        Mean difference of a pixel of what the two generate, the mean over the seeds.
+    std : float
+        Standard deviation of a pixel, the mean over the seeds.
     """
 
-    n: int
-    loss: tuple[float, float]
-    pixel_gap: float
-    pixel_std: float
+    seeds: int
+    loss: float
+    pixel: float
+    std: float
 
 
-def precision_pairs(
-    low: Mapping[str, torch.Tensor], full: Mapping[str, torch.Tensor], sizes: Sequence[int]
-) -> list[Precisions]:
-    """Compare networks of two runs that differ in precision only.
+def gaps(
+    networks: Iterable[OnSynthetic],
+    some: Mapping[str, torch.Tensor],
+    others: Mapping[str, torch.Tensor],
+) -> dict[int, Gap]:
+    """Compare networks of two runs that share their seeds, by n.
 
     Parameters
     ----------
-    low, full : dict of str to Tensor
-        Arrays of the runs ``paper`` and ``float32``.
-    sizes : sequence of int
-        The n of which both have a network of seed 0.
+    networks : iterable of OnSynthetic
+        Those that are compared, as far as both runs have them.
+    some, others : dict of str to Tensor
+        Arrays of the two runs.
 
     Returns
     -------
-    list of Precisions
-
-    Raises
-    ------
-    KeyError
-        If one of them has no network of such n.
+    dict of int to Gap
     """
-    rows = []
-    for n in sizes:
-        key = f"n{n}-paper-s0"
-        loss = tuple(run[f"{key}-loss"][-5:].mean().item() for run in (low, full))
-        x, y = (run[f"{key}-images"].double() for run in (low, full))
-        rows.append(Precisions(n, loss, (x - y).abs().mean().item(), y.std().item()))
-    return rows
+    found: dict[int, list[tuple[float, float, float]]] = {}
+    for network in networks:
+        images, losses = (f"{network.key}-{name}" for name in ("images", "loss"))
+        if images in some and images in others:
+            x, y = (run[images].double() for run in (some, others))
+            loss = (some[losses] - others[losses]).abs().max().item()
+            row = (loss, (x - y).abs().mean().item(), y.std().item())
+            found.setdefault(network.n, []).append(row)
+    gaps = {}
+    for n, rows in sorted(found.items()):
+        loss, pixel, std = zip(*rows, strict=True)
+        gaps[n] = Gap(len(rows), max(loss), fmean(pixel), fmean(std))
+    return gaps
 
 
 def pools(sizes: Sequence[int], seed: int = 0) -> list[Resampled]:

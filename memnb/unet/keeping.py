@@ -109,6 +109,7 @@ def write(
     """
     date = time.strftime("%Y-%m-%d", time.gmtime())
     about = {"device": device, "date": date, "seconds": round(seconds, 1)}
+    about["torch"] = str(torch.__version__)  # networks of a run may be from several machines
     with results.replacing(finished_path(run, network, workdir)) as fresh:
         torch.save(
             {"arrays": dict(arrays), "about": about, "training": settings(network)}, fresh
@@ -199,7 +200,7 @@ def write_run(run: str, stored: Mapping[str, Kept], missing: Sequence[str]) -> b
     """Write the results of a run, unless they are there as they are.
 
     The record says what the configurations of all networks share, and for each network what its
-    own has besides, where and when it was trained, and for how long.
+    own has besides, where, when and with which torch it was trained, and for how long.
 
     Parameters
     ----------

@@ -5,6 +5,7 @@ images, under three rules and beside two generators that are known. Nothing is t
 """
 
 import hashlib
+from functools import cache
 
 import torch
 
@@ -25,7 +26,7 @@ __all__ = [
     "rows",
 ]
 
-MEASURED = ("synthetic", "protocol", "author", "paper", "bfloat16", "rate")
+MEASURED = ("synthetic", "protocol", "author", "paper", "rate")
 # How many original images a draw has, and how the integrals are done
 RULES = {
     "10 training, 100 original": (100, "exact"),
@@ -37,8 +38,11 @@ N_SIMULATIONS = 60
 N_POOL = 10_000
 
 
+@cache
 def originals(image_size: int) -> list[tuple[Originals, str]]:
     """Draws of synthetic original images for each of ``RULES``, from a pool of 10,000.
+
+    They are drawn once in a process, and not to be changed.
 
     Parameters
     ----------

@@ -10,7 +10,8 @@ author     the same with the choices of the author's script: 90 % of the n image
            the image kept is that of step 5 of the 10, and it is clamped to [0, 1]
 rate       small nets of the protocol with other learning rates
 paper      the protocol with the network of 12.9 million parameters on 16 by 16 pixels
-bfloat16   those of ``paper`` of the first seed once more, with matrix products in bfloat16
+bfloat16   those of ``paper`` of one seed once more, with matrix products in bfloat16
+cpu        those of ``paper`` of two seeds and up to 1000 images once more, for a CPU
 simplex    small nets on 7 images whose sums are images, for a short and for a long time
 time       small nets on digits, with what they generate at 8 to 19 steps of their training, see
            :mod:`memnb.unet.over_time`
@@ -265,7 +266,6 @@ class OnSimplex(Named):
 
 # Within a run in the order of training: one that is stopped early still spans all sizes
 _SIZES = (10, 30, 100, 300, 1000)
-_PAPER_SIZES = (*_SIZES, 3000, 10_000)
 _DIGIT_SETS = ("8a", "8b", "64a", "750a", "1500a", "64b", "750b", "256a", "32a", "16a", "128a",
                "256b", "4a", "512a", "32b", "128b", "16b", "4b", "512b")  # fmt: skip
 _RATES = {"5e-5": 5e-5, "1e-3": 1e-3, "5e-3": 5e-3}
@@ -300,8 +300,12 @@ RUNS: dict[str, list[Network]] = {
         for name, lr in _RATES.items()
         for n in (10, 100, 1000)
     ],
-    "paper": [_large(n, seed) for seed in range(5) for n in _PAPER_SIZES],
-    "bfloat16": [_large(n, 0, "bfloat16") for n in _PAPER_SIZES],
+    "paper": [
+        *(_large(n, seed) for seed in range(3) for n in (*_SIZES, 3000, 10_000)),
+        *(_large(n, seed) for seed in (3, 4) for n in (*_SIZES, 3000)),
+    ],
+    "bfloat16": [_large(n, 0, "bfloat16") for n in (*_SIZES, 3000, 10_000)],
+    "cpu": [_large(n, seed) for seed in (3, 4) for n in _SIZES],
     "simplex": [
         OnSimplex(kind, steps, seed)
         for seed in range(2)

@@ -8,6 +8,7 @@ import torch
 
 from memnb.unet import figure_four
 from memnb.unet.images import synthetic_images
+from memnb.unet.runs import PROTOCOL, OnSynthetic
 
 N = [10, 100, 1000]
 
@@ -91,17 +92,19 @@ def test_a_larger_pool_changes_nothing_beyond_the_error():
     assert abs(small[0] - large[0]) < 4 * math.hypot(small[1], large[1])
 
 
-def test_pairs_of_precisions_are_the_networks_of_one_seed():
-    x, y = (synthetic_images(5, 4, k, purpose="precision") for k in (1, 2))
-    low, full = (
-        {f"n{m}-paper-s{seed}-{name}": (1 + seed) * value
-         for m in (10, 30) for seed in (0, 1) for name, value in each.items()}
-        for each in (
-            {"images": x, "loss": torch.tensor([9.0, 1, 2, 3, 4, 5])},
-            {"images": y, "loss": torch.tensor([9.0, 2, 2, 2, 2, 2])},
-        )
-    )  # fmt: skip
-    (row,) = figure_four.precision_pairs(low, full, [30])
-    assert row.n == 30 and row.loss == (3.0, 2.0)
-    assert row.pixel_gap == pytest.approx((x - y).abs().mean().item(), rel=1e-6)
-    assert row.pixel_std == pytest.approx(y.std().item(), rel=1e-6)
+def test_gaps_are_between_networks_of_one_n_and_one_seed():
+    networks = [OnSynthetic(n, "x", seed, PROTOCOL) for n in (10, 30) for seed in (0, 1, 2)]
+    some, others, means = {}, {}, {}
+    for k, network in enumerate(networks):
+        x, y = (synthetic_images(5, 4, 2 * k + j, purpose="gaps") for j in (0, 1))
+        some |= {f"{network.key}-images": x, f"{network.key}-loss": torch.tensor([1.0, 2.0])}
+        if network.seed < 2:  # the third is in one run only
+            loss = torch.tensor([1.0 + k, 2.0 - k / 2])
+            others |= {f"{network.key}-images": y, f"{network.key}-loss": loss}
+            means.setdefault(network.n, []).append(((x - y).abs().mean().item(), y.std().item()))
+    found = figure_four.gaps(networks, some, others)
+    assert list(found) == [10, 30] and {gap.seeds for gap in found.values()} == {2}
+    assert [gap.loss for gap in found.values()] == [1.0, 4.0]
+    for n, gap in found.items():
+        pixel, std = (sum(column) / 2 for column in zip(*means[n], strict=True))
+        assert (gap.pixel, gap.std) == pytest.approx((pixel, std), rel=1e-6)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from memnb import results
 from memnb.unet import __main__ as long_runs
 from memnb.unet import keeping
 from memnb.unet.runs import LIVE, RUNS, OnDigits
+
+load_from = results.load  # also where a test has results elsewhere
 
 STEPS = 2
 
@@ -237,6 +240,17 @@ def test_the_metric_measures_what_is_kept_and_only_then_writes(
     assert same == {f"protocol-{two[1].key}"}
     assert long_runs.main(["metric", "--again", "--jobs", "2"]) == 0
     again, _ = results.load("06-unet-transition/metric")
+    assert all(torch.equal(again[name], changed[name]) for name in changed)
+    # As a command, whose own functions its processes cannot import by their names
+    root = tmp_path / "book"
+    shutil.copytree(results_folder, root / "results" / results_folder.name)
+    (root / "_toc.yml").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "memnb.unet", "metric", "--again", "--jobs", "2"],
+        env=os.environ | {"MEMNB_ROOT": str(root)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    again, _ = load_from("06-unet-transition/metric", root / "results")
     assert all(torch.equal(again[name], changed[name]) for name in changed)
 
 
