@@ -1,5 +1,5 @@
 // Three points at an angle: where the score flow ends from every place, while the angle opens.
-import { Stage, say } from "./stage.js";
+import { Stage, list, say } from "./stage.js";
 import { FOREVER, LIMIT, markSums } from "./plane.js";
 import { denoise, scorePath } from "./flows.js";
 import { sumMargin, sums, trainingSet } from "./sets.js";
@@ -7,7 +7,7 @@ import { sumMargin, sums, trainingSet } from "./sets.js";
 // Red, green, blue and opacity, of memnb.figures.style: undecided, training points, their sum
 const SHADES = [0xC8C8C8FF, 0xF0B184FF, 0xD8935FFF, 0xFBDFCAFF, 0x86BCDDFF];
 const PLACES = 72; // along each axis
-const FEW_PLACES = 30; // while something moves
+const FEW_PLACES = 24; // while something moves
 const REACHED = 1e-3; // distance from an attractor
 
 // The points 0, (1, 0) and one at an angle in degrees; right and straight angles are exact.
@@ -72,12 +72,8 @@ export class Basins {
       + `${percent[3]} of the starts end at the sum, ${percent.slice(0, 3).join(", ")} at `
       + "the training points.";
     say(this.stage.counts, words, (below) => {
-      below.replaceChildren(...names.map((name, m) => {
-        const part = document.createElement("span");
-        part.dataset.class = m < 3 ? "training" : "virtual";
-        part.textContent = `${name}: ${percent[m]}`;
-        return part;
-      }));
+      list(below, "class", names.map((name, m) =>
+        [m < 3 ? "training" : "virtual", `${name}: ${percent[m]}`]));
       this.stage.canvas.dataset.counts = JSON.stringify(share.map((x) => Math.round(x * n * n)));
       this.stage.canvas.setAttribute("aria-label", `${this.spec.alt} ${words}`);
     });

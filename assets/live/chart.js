@@ -2,11 +2,15 @@
 
 const MARGIN = { left: 62, right: 14, top: 12, bottom: 50 };
 const POWERS = ["⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"];
-// The symbols of memnb.figures.style, of unit size
+// The symbols of memnb.figures.style, of some size, at a place
 const SYMBOLS = {
-  circle: "M1,0A1,1 0 1 1 -1,0A1,1 0 1 1 1,0Z",
-  "triangle-down": "M0,1.2L1.1,-0.9L-1.1,-0.9Z",
+  circle: (x, y, s) => `M${x + s},${y}a${s},${s} 0 1 1 ${-2 * s},0a${s},${s} 0 1 1 ${2 * s},0Z`,
+  "triangle-down": (x, y, s) =>
+    `M${x},${y + 1.2 * s}L${x + 1.1 * s},${y - 0.9 * s}H${x - 1.1 * s}Z`,
 };
+
+const element = (name, parent) =>
+  parent.appendChild(document.createElementNS("http://www.w3.org/2000/svg", name));
 
 // Marks of an axis from low to high, with their labels; of a whole axis at whole numbers only.
 export function ticks({ low, high, log, whole }) {
@@ -35,9 +39,10 @@ export class Chart {
   constructor(parent, redraw) {
     this.stage = parent.appendChild(document.createElement("div"));
     this.stage.className = "memnb-live-chart";
-    this.svg = this.stage.appendChild(
-      document.createElementNS("http://www.w3.org/2000/svg", "svg"));
+    this.svg = element("svg", this.stage);
     this.svg.setAttribute("role", "img");
+    const [under, middle, over] = [1, 2, 3].map(() => element("g", this.svg));
+    Object.assign(this, { under, middle, over, told: new Map() });
     this.legend = parent.appendChild(document.createElement("div"));
     this.legend.className = "memnb-live-legend";
     new ResizeObserver(() => {
@@ -49,6 +54,13 @@ export class Chart {
   // Asked for in a frame, after words have changed, the size would need a layout of its own.
   measure() {
     Object.assign(this, { width: this.stage.clientWidth, height: this.stage.clientHeight });
+  }
+
+  // What is as it was is not touched: the browser would lay it out and paint it anew.
+  tell(key, words, write) {
+    if (this.told.get(key) === words) return;
+    this.told.set(key, words);
+    write(words);
   }
 
   // Layers are drawn one over another; a point without a finite place is left out.
@@ -64,47 +76,53 @@ export class Chart {
     const bottom = height - MARGIN.bottom;
     const px = place(x, MARGIN.left, right);
     const py = place(y, bottom, MARGIN.top);
-    const points = (xs, ys) => Array.from(xs, (v, i) => [px(v), py(ys[i])])
-      .filter((p) => p.every(Number.isFinite)).map((p) => p.map((v) => v.toFixed(1)));
-    const parts = [];
+    const round = (v) => Math.round(10 * v) / 10;
+    const points = (xs, ys) => Array.from(xs, (v, i) => [round(px(v)), round(py(ys[i]))])
+      .filter((p) => p.every(Number.isFinite));
+    const grid = [];
     for (const [at, text] of ticks(x)) {
-      const left = px(at).toFixed(1);
-      parts.push(`<path class="grid" d="M${left},${MARGIN.top}V${bottom}"/>`
+      const left = round(px(at));
+      grid.push(`<path class="grid" d="M${left},${MARGIN.top}V${bottom}"/>`
         + `<text x="${left}" y="${bottom + 18}" text-anchor="middle">${text}</text>`);
     }
     for (const [at, text] of ticks(y)) {
-      const top = py(at).toFixed(1);
-      parts.push(`<path class="grid" d="M${MARGIN.left},${top}H${right}"/>`
-        + `<text x="${MARGIN.left - 7}" y="${Number(top) + 4}" text-anchor="end">${text}</text>`);
+      const top = round(py(at));
+      grid.push(`<path class="grid" d="M${MARGIN.left},${top}H${right}"/>`
+        + `<text x="${MARGIN.left - 7}" y="${top + 4}" text-anchor="end">${text}</text>`);
     }
-    for (const layer of layers) {
-      const { kind, color, xs } = layer;
-      if (kind === "area") {
-        const back = points(xs, layer.low).reverse();
-        parts.push(`<path fill="${color}" stroke="${color}" `
-          + `d="M${[...points(xs, layer.high), ...back].join("L")}Z"/>`);
-      } else if (kind === "line") {
-        const line = points(xs, layer.ys);
-        if (line.length > 1) {
-          parts.push(`<path fill="none" stroke="${color}" stroke-width="2" `
-            + `stroke-dasharray="${layer.dash || "none"}" d="M${line.join("L")}"/>`);
-        }
-      } else {
-        const look = layer.open ? `fill="none" stroke="${color}" stroke-width="0.35"`
-          : `fill="${color}"`;
-        for (const [left, top] of points(xs, layer.ys)) {
-          parts.push(`<path ${look} transform="translate(${left},${top}) scale(${layer.size})" `
-            + `d="${SYMBOLS[kind]}"/>`);
-        }
+    const axes = `<path class="axis" d="M${MARGIN.left},${MARGIN.top}V${bottom}H${right}"/>`
+      + `<text x="${(MARGIN.left + right) / 2}" y="${height - 10}" text-anchor="middle">`
+      + `${x.title}</text>`
+      + `<text transform="translate(16,${(MARGIN.top + bottom) / 2}) rotate(-90)" `
+      + `text-anchor="middle">${y.title}</text>`;
+    this.tell("box", `0 0 ${width} ${height}`, (box) => this.svg.setAttribute("viewBox", box));
+    this.tell("grid", grid.join(""), (parts) => { this.under.innerHTML = parts; });
+    this.tell("axes", axes, (parts) => { this.over.innerHTML = parts; });
+    this.tell("label", label, (words) => this.svg.setAttribute("aria-label", words));
+    while (this.middle.children.length < layers.length) element("path", this.middle);
+    [...this.middle.children].forEach((path, k) => {
+      const look = layers[k] ? this.look(layers[k], points) : { d: "" };
+      for (const [name, value] of Object.entries(look)) {
+        this.tell(`${k} ${name}`, String(value), (text) => path.setAttribute(name, text));
       }
+    });
+  }
+
+  // Attributes of the path of a layer
+  look({ kind, color, size, open, dash, xs, ys, low, high }, points) {
+    if (kind === "area") {
+      const d = `M${[...points(xs, high), ...points(xs, low).reverse()].join("L")}Z`;
+      return { fill: color, stroke: color, "stroke-width": 1, "stroke-dasharray": "none", d };
     }
-    parts.push(`<path class="axis" d="M${MARGIN.left},${MARGIN.top}V${bottom}H${right}"/>`,
-      `<text x="${(MARGIN.left + right) / 2}" y="${height - 10}" text-anchor="middle">`
-      + `${x.title}</text>`,
-      `<text transform="translate(16,${(MARGIN.top + bottom) / 2}) rotate(-90)" `
-      + `text-anchor="middle">${y.title}</text>`);
-    this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    this.svg.innerHTML = parts.join("");
-    this.svg.setAttribute("aria-label", label);
+    if (kind === "line") {
+      const line = points(xs, ys);
+      const d = line.length > 1 ? `M${line.join("L")}` : "";
+      return { fill: "none", stroke: color, "stroke-width": 2, "stroke-dasharray": dash || "none", d };
+    }
+    return {
+      fill: open ? "none" : color, stroke: open ? color : "none", "stroke-width": 0.35 * size,
+      "stroke-dasharray": "none",
+      d: points(xs, ys).map(([left, top]) => SYMBOLS[kind](left, top, size)).join(""),
+    };
   }
 }

@@ -3,6 +3,7 @@ import { Chart } from "./chart.js";
 import { chances } from "./chances.js";
 import { Normals } from "./random.js";
 import { CLASSES } from "./sets.js";
+import { list } from "./stage.js";
 
 const AREAS = ["#D55E00", "#0072B2", "#009E73", "#E69F00", "#999999"];
 const ENDS = ["training points", "virtual points", "the boundary", "the interior", "outside"];
@@ -81,7 +82,7 @@ export class Counts {
     return this.kept[name].value;
   }
 
-  // A rough picture has every second time, unless the whole one is there already.
+  // A rough picture has every third time, unless the whole one is there already.
   draw(state, rough = false) {
     this.last = state;
     const { N, d, rho, threshold: t, n, seed, r } = state;
@@ -91,7 +92,7 @@ export class Counts {
     const whole = !rough || this.whole === setting;
     this.whole = whole && setting;
     const times = this.spec.times.filter((_, k, all) =>
-      whole || k % 2 === 0 || k === all.length - 1);
+      whole || k % 3 === 0 || k === all.length - 1);
     const normals = this.keep("normals", seed, () => new Normals(states[seed], most, width));
     const z = normals.upTo(n);
     const flow = this.keep("flow", [seed, n, rho].join(), () => prepare(z, n, width, edges, rho));
@@ -116,13 +117,10 @@ export class Counts {
       layers.push({ kind: "line", color: "#000", dash: "6 4", xs: times, ys });
     }
     layers.push({ kind: "line", color: "currentColor", dash: "2 3", xs: [r, r], ys: [0, n] });
-    this.chart.legend.replaceChildren(...ENDS.map((name, c) => {
-      const part = document.createElement("span");
-      part.dataset.class = CLASSES[c];
+    list(this.chart.legend, "class", ENDS.map((name, c) => {
       const error = Math.sqrt(n * expected[c] * Math.max(0, 1 - expected[c]));
-      part.textContent = `${name}: ${now[c]} (expected ${(n * expected[c]).toFixed(1)}`
-        + ` ± ${error.toFixed(1)})`;
-      return part;
+      const words = `(expected ${(n * expected[c]).toFixed(1)} ± ${error.toFixed(1)})`;
+      return [CLASSES[c], `${name}: ${now[c]} ${words}`];
     }));
     const words = `At r = ${r}, of ${n} starts ${ENDS.map((name, c) =>
       `${now[c]} at ${name} (expected ${(n * expected[c]).toFixed(1)})`).join(", ")}.`

@@ -206,13 +206,8 @@ export function tell(panel, labels, verb, alt) {
     .filter(Boolean).join(", ").replace("at elsewhere", "elsewhere");
   const words = `Of ${labels.length} starts the ${panel.title} ${verb} ${said}.`;
   say(panel.counts, words, (below) => {
-    below.replaceChildren(...NAMES.flatMap((name, c) => {
-      if (!counts[c] && c > 1) return [];
-      const part = document.createElement("span");
-      part.dataset.class = CLASSES[c];
-      part.textContent = `${name}: ${counts[c]}`;
-      return [part];
-    }));
+    list(below, "class", NAMES.flatMap((name, c) =>
+      (counts[c] || c < 2 ? [[CLASSES[c], `${name}: ${counts[c]}`]] : [])));
     panel.canvas.dataset.counts = JSON.stringify(counts);
     panel.canvas.setAttribute("aria-label", `${alt} ${words}`);
   });

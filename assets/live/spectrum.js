@@ -2,6 +2,7 @@
 // memnb.linear.model, memnb.linear.divergences and memnb.linear.limit, with sigma = 1.
 import { Chart } from "./chart.js";
 import { Normals } from "./random.js";
+import { list } from "./stage.js";
 
 const FLOOR = 1e-6; // lowest variance of the picture
 const CEILING = 1e3;
@@ -297,24 +298,28 @@ export function limitAffinity(gamma, c) {
   const total = weights.reduce((a, b) => a + b, 0);
   const t = xs.map((x) => (1 - c) * gamma / x);
   const average = (f) => t.reduce((sum, v, k) => sum + weights[k] * f(v), 0) / total;
-  const bisect = (f) => { // f rises from below zero on (0, 1)
-    let [low, high] = [0, 1];
-    for (let step = 0; step < 60; step++) {
-      const middle = (low + high) / 2;
-      if (f(middle) < 0) low = middle;
-      else high = middle;
-    }
-    return (low + high) / 2;
-  };
   let small = Math.log(c);
   if (gamma > c && average((v) => v / c - 1) > 0) {
-    // E t / (u t + c) = 1, in 1 - u to keep digits where u is almost 1
-    const u = 1 - bisect((left) => average((v) => (left * v - c) / ((1 - left) * v + c)));
+    // E t / (u t + c) = 1 by Newton's method for one over it, which is concave in u, from u = 0 up;
+    // in 1 - u, to keep digits where u is almost 1
+    let left = 1;
+    for (let step = 0, move = 1; step < 60 && Math.abs(move) > 1e-15 * left; step++) {
+      const above = average((v) => (left * v - c) / ((1 - left) * v + c));
+      move = above * (1 + above) / average((v) => (v / ((1 - left) * v + c)) ** 2);
+      left -= move;
+    }
+    const u = 1 - left;
     small = average((v) => Math.log(u * v + c)) - u;
   }
   // The quartic of the density at -1, with q = 1 / (1 + delta~)
-  const q = bisect((x) => (((1 - gamma) * c * c * x + c * (1 - gamma - c)) * x + gamma * c) * x * x
-    + (1 + gamma - c) * x - 1);
+  const quartic = (x) => (((1 - gamma) * c * c * x + c * (1 - gamma - c)) * x + gamma * c) * x * x
+    + (1 + gamma - c) * x - 1; // rises from below zero on (0, 1)
+  let [low, q] = [0, 1];
+  for (let step = 0; step < 60; step++) {
+    const middle = (low + q) / 2;
+    if (quartic(middle) < 0) low = middle;
+    else q = middle;
+  }
   const delta = q / (c * q * q + 1);
   const one = average((v) => Math.log((1 + delta * v) / q + c)) - delta * (1 / q - 1);
   return small / 4 - (one - Math.LN2) / 2;
@@ -331,7 +336,8 @@ export class Spectrum {
     return this.kept[name].value;
   }
 
-  draw(state) {
+  // A rough picture has a limit of fewer points.
+  draw(state, rough = false) {
     this.last = state;
     const { n, d, T, seed } = state;
     const { width, most } = this.spec;
@@ -351,21 +357,18 @@ export class Spectrum {
     const signal = Math.exp(-2 * T);
     const c = signal / (signal - lambda * Math.expm1(-2 * T));
     const gamma = d / (n - 1);
-    const limit = gamma < 1 ? this.keep("limit", [gamma, c].join(), () => limitCurve(gamma, c, 100))
+    const points = rough ? 40 : 100;
+    const limit = gamma < 1
+      ? this.keep("limit", [gamma, c, points].join(), () => limitCurve(gamma, c, points))
       : { values: [], shares: [] };
     const far = gamma < 1 ? this.keep("far", [gamma, c].join(), () => limitAffinity(gamma, c)) : null;
     const index = values.map((_, k) => k + 1);
     const shown = values.map((v) => Math.min(CEILING, Math.max(FLOOR, v)));
     const ends = [0.5, d + 0.5];
-    this.chart.legend.replaceChildren(...[
+    list(this.chart.legend, "kind", [
       ["dot", `generated: rank ${rank} of ${d}`], ["zero", "generated, zero"],
       ["limit", "limit of large n and d"], ["true", "true"], ["far", "n → ∞"],
-    ].map(([kind, text]) => {
-      const part = document.createElement("span");
-      part.dataset.kind = kind;
-      part.textContent = text;
-      return part;
-    }));
+    ]);
     this.chart.draw({
       x: { title: "eigenvalue, by size", low: ends[0], high: ends[1], whole: true },
       y: { title: "variance, in units of σ²", low: FLOOR / 1.6, high: CEILING, log: true },

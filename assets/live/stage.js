@@ -17,6 +17,16 @@ export function say(box, words, fill) {
   fill(box);
 }
 
+// Words in a row, each a mark (the value of a data attribute) and a text.
+export function list(box, attribute, rows) {
+  while (box.children.length > rows.length) box.lastChild.remove();
+  rows.forEach(([mark, text], k) => {
+    const part = box.children[k] || box.appendChild(document.createElement("span"));
+    if (part.dataset[attribute] !== mark) part.dataset[attribute] = mark;
+    if (part.textContent !== text) part.textContent = text;
+  });
+}
+
 export class Stage {
   // resized() is called when there is another size to draw for.
   constructor(parent, title, [low, high], resized) {
