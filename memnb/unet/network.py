@@ -122,15 +122,22 @@ class UNet(nn.Module):
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """In this block CUDA's convolutions in float32 are in float32, and the same in every run.
+    """In this block float32 on a CUDA device is float32, and the same in every run.
 
-    By default cuDNN rounds what it multiplies to the ten bits of TF32, and may add up in an order
-    that differs from run to run. On a CPU nothing changes. The settings of the process are as they
-    were when the block ends.
+    By default cuDNN rounds what it multiplies to the ten bits of TF32, and its convolutions and the
+    memory-efficient attention may add up in an order that differs from run to run; here they do
+    neither (attention takes the plain way, two matrix products). On a CPU nothing changes. The
+    settings of the process are as they were when the block ends.
     """
-    on = torch.backends.cudnn.enabled
-    with torch.backends.cudnn.flags(enabled=on, deterministic=True, allow_tf32=False):
-        yield
+    backends = torch.backends
+    attention = backends.cuda.mem_efficient_sdp_enabled()
+    on = backends.cudnn.enabled
+    backends.cuda.enable_mem_efficient_sdp(False)
+    try:
+        with backends.cudnn.flags(enabled=on, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        backends.cuda.enable_mem_efficient_sdp(attention)
 
 
 def count_parameters(net: nn.Module) -> int:
