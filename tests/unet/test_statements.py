@@ -115,8 +115,7 @@ def test_networks_of_the_papers_size_show_no_trend_with_equal_numbers():
 def test_neither_a_cpu_nor_bfloat16_changes_what_a_seed_gives():
     kept = {name: readback.load(name) for name in ("paper", "bfloat16", "cpu")}
     low, cpu = (
-        figure_four.gaps(runs.RUNS[name], kept["paper"], kept[name])
-        for name in ("bfloat16", "cpu")
+        figure_four.gaps(runs.RUNS[name], kept["paper"], kept[name]) for name in ("bfloat16", "cpu")
     )
     devices = {
         name: {about["device"][:3] for about in readback.record(name)["networks"].values()}
