@@ -68,8 +68,8 @@
   window.addEventListener("load", () => {
     names();
     skip();
-    const typeset = window.MathJax && window.MathJax.startup && window.MathJax.startup.promise;
-    if (typeset) typeset.then(wide);
+    wide();
   });
+  document.addEventListener("memnb-formulas", wide);
   window.addEventListener("resize", wide);
 })();

@@ -27,7 +27,7 @@
     return new Promise((resolve, reject) => {
       const script = document.createElement("script");
       script.src = library();
-      script.onload = () => resolve(window.Plotly);
+      script.onload = () => setTimeout(() => resolve(window.Plotly)); // the page gets its turn
       script.onerror = () => reject(new Error("plotly-cartesian.min.js could not be loaded"));
       document.head.append(script);
     });
@@ -241,7 +241,7 @@
         observer.unobserve(entry.target);
         draw(itemOf.get(entry.target));
       }
-    }, { rootMargin: "300px" });
+    }, { rootMargin: "200px" });
     items.forEach((item) => observer.observe(item.div));
 
     const redraw = () => items.filter((item) => item.drawn).forEach(draw);

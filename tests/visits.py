@@ -56,6 +56,10 @@ CONTRAST = """() => {
 }"""
 
 
+# All formulas are there, which are set when the rest of the page is.
+FORMULAS = "() => !window.MathJax || document.documentElement.dataset.formulas === 'set'"
+
+
 class Visit:
     """A page that was opened, scrolled through and listened to."""
 
@@ -73,6 +77,8 @@ class Visit:
         self.page.on("requestfinished", self._finished)
         self.page.on("requestfailed", lambda request: self.complaints.append(request.url))
         self.page.goto(url)
+        self.page.wait_for_function(FORMULAS)
+        self.page.evaluate("document.fonts.ready.then(() => null)")
         self.page.wait_for_load_state("networkidle")
         self.first_load, self.first_answers = self.weight, list(self.answers)
 

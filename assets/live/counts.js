@@ -82,7 +82,7 @@ export class Counts {
     return this.kept[name].value;
   }
 
-  // A rough picture has every third time, unless the whole one is there already.
+  // A rough picture has every fourth time, unless the whole one is there already.
   draw(state, rough = false) {
     this.last = state;
     const { N, d, rho, threshold: t, n, seed, r } = state;
@@ -92,7 +92,7 @@ export class Counts {
     const whole = !rough || this.whole === setting;
     this.whole = whole && setting;
     const times = this.spec.times.filter((_, k, all) =>
-      whole || k % 3 === 0 || k === all.length - 1);
+      whole || k % 4 === 0 || k === all.length - 1);
     const normals = this.keep("normals", seed, () => new Normals(states[seed], most, width));
     const z = normals.upTo(n);
     const flow = this.keep("flow", [seed, n, rho].join(), () => prepare(z, n, width, edges, rho));

@@ -3,7 +3,8 @@
 The theme brings 1.5 MB of script and three fonts for some twenty icons, and the index of the search
 on each page. Its style sheet can draw the icons from the fonts alone; so the script goes, the fonts
 keep the icons that some page or script of the site names, and the index stays on the page that
-searches.
+searches. And it settles between light and dark in its last script, when the page is laid out in
+neither, so that all of it is styled twice; here its first line settles it.
 """
 
 import re
@@ -20,6 +21,16 @@ _SEARCH_SCRIPTS = re.compile(
     r'\s*<script [^>]*src="[^"]*(?:searchtools|language_data|searchindex|memnb-search)\.js[^"]*">'
     r"</script>"
 )
+_SCHEME = re.compile(
+    r"document\.documentElement\.dataset\.mode = [^;]*;"
+    r"\s*document\.documentElement\.dataset\.theme = [^;]*;"
+)
+_SETTLED = """{
+      const mode = localStorage.getItem("mode") || "auto";
+      const now = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+      const theme = mode === "auto" ? now : mode;
+      Object.assign(document.documentElement.dataset, { mode, theme });
+    }"""
 _ICON = re.compile(r'([^{}]*)\{content:"\\[0-9a-f]+"\}')
 _CODE = re.compile(r'"\\([0-9a-f]{4})"')
 
@@ -60,6 +71,7 @@ def lighten(site: Path) -> None:
     (static / "scripts" / "fontawesome.js.map").unlink(missing_ok=True)
     for path in pages:
         text = _ICON_SCRIPT.sub("", path.read_text())
+        text = _SCHEME.sub(_SETTLED, text)
         if path.name != "search.html":
             text = _SEARCH_SCRIPTS.sub("", text)
         path.write_text(text)

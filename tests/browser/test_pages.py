@@ -80,7 +80,6 @@ def check_access(view, schemes):
     view.evaluate(AXE.read_text())
     # Colors are judged as they are in the end, not on their way from one scheme to the other.
     still = view.add_style_tag(content="* { transition: none !important; }")
-    view.evaluate("MathJax.startup.promise")  # formulas are set a few at a time
     findings = {}
     for scheme in schemes:
         switch(view, scheme)
