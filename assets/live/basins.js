@@ -71,11 +71,12 @@ export class Basins {
     const words = `At ${state.angle} degrees and ρ = ${Number(rho.toFixed(3))} `
       + `${percent[3]} of the starts end at the sum, ${percent.slice(0, 3).join(", ")} at `
       + "the training points.";
+    const { canvas } = this.stage;
+    canvas.dataset.counts = JSON.stringify(share.map((x) => Math.round(x * n * n)));
     say(this.stage.counts, words, (below) => {
       list(below, "class", names.map((name, m) =>
         [m < 3 ? "training" : "virtual", `${name}: ${percent[m]}`]));
-      this.stage.canvas.dataset.counts = JSON.stringify(share.map((x) => Math.round(x * n * n)));
-      this.stage.canvas.setAttribute("aria-label", `${this.spec.alt} ${words}`);
+      canvas.setAttribute("aria-label", `${this.spec.alt} ${words}`);
     });
     const notes = [set.kind === "line" ? "On a line the edges have no sum."
       : `The sum x₁ + x₂ is ${stable ? "stable" : "not stable"}: it is for ρ > `
