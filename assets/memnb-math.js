@@ -5,7 +5,7 @@
   "use strict";
   const PART = 20; // ms of work before the page gets its turn
   const NEAR = 1.5; // heights of the window
-  const MANY = 100; // formulas
+  const MANY = 100; // boxes with formulas
   const library = new URL("mathjax/startup.js", document.currentScript.src).href;
 
   async function each(items, work) {
@@ -18,6 +18,17 @@
     }
   }
 
+  // A comma or a period after a formula stays with it at the end of a line.
+  function hold({ display, start }) {
+    const box = start.node.parentNode;
+    const next = box && box.nextSibling;
+    const mark = !display && next && next.nodeType === Node.TEXT_NODE && /^[.,;:!?)]+/.exec(next.data);
+    if (!mark || !box.classList.contains("math")) return;
+    box.classList.add("memnb-held");
+    box.append(next.data.slice(0, mark[0].length));
+    next.deleteData(0, mark[0].length);
+  }
+
   async function set(boxes) {
     const page = MathJax.startup.document;
     page.options.elements = boxes;
@@ -25,12 +36,17 @@
     page.findMath();
     const { COMPILED } = MathJax._.core.MathItem.STATE;
     const items = [...page.math].filter((item) => item.state() < COMPILED); // not the earlier ones
-    await each(items, (item) => item.compile(page));
+    await each(items, (item) => page.compileMath(item));
     page.getMetrics();
     await each(items, (item) => {
-      item.typeset(page);
-      item.assistiveMml(page);
+      try {
+        item.typeset(page);
+        item.assistiveMml(page);
+      } catch (error) {
+        page.options.typesetError(page, item, error); // it says so where the formula would be
+      }
     });
+    items.forEach(hold);
     page.updateDocument();
   }
 

@@ -121,6 +121,7 @@ class LivePage:
         self.complaints = []
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(url)
+        self.page.wait_for_function(FORMULAS)  # they move what comes after them
         self.page.wait_for_function(self.drawn)
         self.box = self.page.locator(self.selector).first
         self.box.scroll_into_view_if_needed()

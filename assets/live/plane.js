@@ -1,5 +1,5 @@
 // The plane: training points that can be dragged, starts, and one or both flows.
-import { Stage, say } from "./stage.js";
+import { Stage, list, say } from "./stage.js";
 import { dot, minus, norm } from "./linalg.js";
 import { CLASSES, classify, sumMargin, sums, trainingSet, unknownSet } from "./sets.js";
 import { denoise, empiricalBayes, probabilityPath, scorePath, stepped } from "./flows.js";

@@ -198,7 +198,7 @@ class Gap:
     pixel : float
         Mean difference of a pixel of what the two generate, the mean over the seeds.
     std : float
-        Standard deviation of a pixel, the mean over the seeds.
+        Standard deviation of a pixel of the second run, the mean over the seeds.
     """
 
     seeds: int
@@ -224,6 +224,11 @@ def gaps(
     Returns
     -------
     dict of int to Gap
+
+    Raises
+    ------
+    KeyError
+        If a run has the images of a network and not its losses.
     """
     found: dict[int, list[tuple[float, float, float]]] = {}
     for network in networks:
@@ -233,11 +238,11 @@ def gaps(
             loss = (some[losses] - others[losses]).abs().max().item()
             row = (loss, (x - y).abs().mean().item(), y.std().item())
             found.setdefault(network.n, []).append(row)
-    gaps = {}
-    for n, rows in sorted(found.items()):
-        loss, pixel, std = zip(*rows, strict=True)
-        gaps[n] = Gap(len(rows), max(loss), fmean(pixel), fmean(std))
-    return gaps
+    columns = {n: list(zip(*rows, strict=True)) for n, rows in sorted(found.items())}
+    return {
+        n: Gap(len(loss), max(loss), fmean(pixel), fmean(std))
+        for n, (loss, pixel, std) in columns.items()
+    }
 
 
 def pools(sizes: Sequence[int], seed: int = 0) -> list[Resampled]:

@@ -124,20 +124,22 @@ class UNet(nn.Module):
 def full_precision() -> Iterator[None]:
     """In this block float32 on a CUDA device is float32, and the same in every run.
 
-    By default cuDNN rounds what it multiplies to the ten bits of TF32, and its convolutions and the
-    memory-efficient attention may add up in an order that differs from run to run; here they do
-    neither (attention takes the plain way, two matrix products). On a CPU nothing changes. The
-    settings of the process are as they were when the block ends.
+    By default cuDNN rounds what it multiplies to the ten bits of TF32, matrix products do where a
+    program asked for it, and convolutions and the memory-efficient attention may add up in an order
+    that differs from run to run. Here they do none of this (attention takes the plain way, two
+    matrix products). On a CPU nothing changes. The settings of the process are as they were when
+    the block ends.
     """
-    backends = torch.backends
-    attention = backends.cuda.mem_efficient_sdp_enabled()
-    on = backends.cudnn.enabled
-    backends.cuda.enable_mem_efficient_sdp(False)
+    cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
+    before = cuda.mem_efficient_sdp_enabled(), cuda.matmul.allow_tf32
+    cuda.enable_mem_efficient_sdp(False)
+    cuda.matmul.allow_tf32 = False
     try:
-        with backends.cudnn.flags(enabled=on, deterministic=True, allow_tf32=False):
+        with cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False):
             yield
     finally:
-        backends.cuda.enable_mem_efficient_sdp(attention)
+        cuda.enable_mem_efficient_sdp(before[0])
+        cuda.matmul.allow_tf32 = before[1]
 
 
 def count_parameters(net: nn.Module) -> int:

@@ -4,7 +4,8 @@ The loss is that of Ho et al., :math:`\mathbb{E} \lVert \varepsilon - \varepsilo
 \rVert^2` per pixel, with :math:`t` uniform on 1 to T. All random numbers come from one generator on
 the CPU, and no device rounds more than it is told to
 (:func:`~memnb.unet.network.full_precision`), so that a run is the same on every device up to
-rounding, the same each time on one device, and the same when it was stopped and resumed.
+rounding and the same when it was stopped and resumed, and in float32 the same each time on one
+device.
 
 References
 ----------

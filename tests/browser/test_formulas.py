@@ -57,6 +57,26 @@ def test_formulas_come_after_the_text_and_many_at_once(browser, site_url, page):
         assert batches[0]["screens"] < 2 < batches[-1]["screens"]  # what is read first comes first
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_line_begins_with_the_mark_after_a_formula(browser, site_url, width):
+    with browser.new_context(viewport={"width": width, "height": 900}) as context:
+        view = context.new_page()
+        view.goto(f"{site_url}/{CHAPTERS[0]}.html")
+        view.wait_for_function(FORMULAS)
+        lines = view.evaluate(
+            """() => [...document.querySelectorAll('.memnb-held')].map((box) => {
+              const range = document.createRange();
+              range.selectNodeContents(box.lastChild);
+              const [formula, mark] = [box.querySelector('mjx-container'), range].map(
+                (part) => part.getBoundingClientRect());
+              return [box.lastChild.data, mark.left - formula.right, mark.top < formula.bottom];
+            })"""
+        )
+        assert len(lines) > 20
+        assert all(set(mark) <= set(".,;:!?)") for mark, _, _ in lines)
+        assert all(abs(gap) < 2 and beside for _, gap, beside in lines)
+
+
 def test_fonts_of_formulas_are_known_before_there_are_formulas(browser, site_url):
     folder = ROOT / "assets" / "mathjax"
     scripts = [folder / "output" / "chtml.js", folder / "output" / "chtml" / "fonts" / "tex.js"]

@@ -124,10 +124,10 @@ def test_neither_a_cpu_nor_bfloat16_changes_what_a_seed_gives():
     assert devices == {"bfloat16": {"CPU"}, "cpu": {"CPU"}} and len(low) == 7 and len(cpu) == 5
     # "about a thousandth, where pixels spread by a fifth and more"
     assert all(gap.pixel < 2e-3 and gap.loss < 5e-3 and gap.std > 0.2 for gap in low.values())
-    # "up to the rounding of those that are kept": half of the spacing of float16 below 2, twice
+    # "no pixel of them differs by more than a thousandth, and most not at all"
     for network in runs.RUNS["cpu"]:
         x, y = (kept[name][f"{network.key}-images"].double() for name in ("paper", "cpu"))
-        assert (x - y).abs().max() <= 2**-10 and x.abs().max() < 4
+        assert (x - y).abs().max() <= 1e-3 and (x == y).double().mean() > 0.5
     assert all(gap.pixel < 1e-4 and gap.loss < 1e-4 for gap in cpu.values())
 
 
