@@ -7,8 +7,10 @@ import { sumMargin, sums, trainingSet } from "./sets.js";
 // Red, green, blue and opacity, of memnb.figures.style: undecided, training points, their sum
 const SHADES = [0xC8C8C8FF, 0xF0B184FF, 0xD8935FFF, 0xFBDFCAFF, 0x86BCDDFF];
 const PLACES = 72; // along each axis
-const FEW_PLACES = 24; // while something moves
+const FEW_PLACES = 21; // while something moves
+const APART = 4; // and of these every fourth along each axis at first
 const REACHED = 1e-3; // distance from an attractor
+const OPEN = 255; // a place that is not solved yet
 
 // The points 0, (1, 0) and one at an angle in degrees; right and straight angles are exact.
 export function pointsAt(angle, ratio) {
@@ -17,17 +19,30 @@ export function pointsAt(angle, ratio) {
   return [[0, 0], [1, 0], [angle === 90 ? 0 : ratio * Math.cos(turn), ratio * Math.sin(turn)]];
 }
 
-// The end of the score flow from n times n places: the index of an attractor, counted from 1.
-export function basins(set, rho, attractors, [low, high], n) {
+// The end of the score flow from n times n places: the index of an attractor, counted from 1. If
+// `apart` is more than 1, a power of two that divides n - 1, squares with sides of that many places are
+// cut in four until their corners end together; then all in them are taken to end there too.
+export function basins(set, rho, attractors, [low, high], n, apart = 1) {
   const step = (high - low) / (n - 1);
-  const index = new Uint8Array(n * n);
-  for (let k = 0; k < n * n; k++) {
-    const y = [low + step * (k % n), low + step * Math.floor(k / n)];
-    const [x] = scorePath(set, rho, y, FOREVER);
-    for (let m = 0; m < attractors.length && !index[k]; m++) {
-      if (Math.hypot(x[0] - attractors[m][0], x[1] - attractors[m][1]) < REACHED) index[k] = m + 1;
+  const index = new Uint8Array(n * n).fill(OPEN);
+  const end = (i, j) => {
+    const k = j * n + i;
+    if (index[k] === OPEN) {
+      const [x] = scorePath(set, rho, [low + step * i, low + step * j], FOREVER);
+      index[k] = 1 + attractors.findIndex((a) => Math.hypot(x[0] - a[0], x[1] - a[1]) < REACHED);
     }
-  }
+    return index[k];
+  };
+  const square = (i, j, side) => {
+    const [u, v] = [i + side, j + side];
+    const [a, b, c, d] = [end(i, j), end(u, j), end(i, v), end(u, v)];
+    if (a === b && b === c && c === d) {
+      for (let m = j; m <= v; m++) index.fill(a, m * n + i, m * n + u + 1);
+    } else if (side > 1) {
+      for (const x of [i, i + side / 2]) for (const y of [j, j + side / 2]) square(x, y, side / 2);
+    }
+  };
+  for (let j = 0; j < n - 1; j += apart) for (let i = 0; i < n - 1; i += apart) square(i, j, apart);
   return index;
 }
 
@@ -36,6 +51,7 @@ export class Basins {
     this.spec = spec;
     const area = box.appendChild(document.createElement("div"));
     area.className = "memnb-live-panels";
+    this.small = new OffscreenCanvas(1, 1);
     this.stage = new Stage(area, "score flow", spec.window, () => this.last && change({}));
     const limits = Object.fromEntries(spec.controls.map((c) => [c.name, [c.low, c.high]]));
     const within = (name, x, digits) => {
@@ -57,11 +73,11 @@ export class Basins {
   }
 
   draw(state, rough) {
-    const n = rough ? FEW_PLACES : PLACES;
+    const [n, apart] = rough ? [FEW_PLACES, APART] : [PLACES, 1];
     const key = [state.angle, state.ratio, state.rho, n].join();
     if (key !== this.key) {
       this.key = key;
-      this.solved = this.solve(state, n);
+      this.solved = this.solve(state, n, apart);
     }
     this.last = state;
     const { set, rho, margin, stable, share, held } = this.solved;
@@ -85,14 +101,14 @@ export class Basins {
     return { status: words, note: notes.join(" ") };
   }
 
-  solve({ angle, ratio, rho: wanted }, n) {
+  solve({ angle, ratio, rho: wanted }, n, apart) {
     const set = trainingSet(pointsAt(angle, ratio));
     const rho = wanted < set.maxRho ? wanted : LIMIT * set.maxRho;
     const margin = set.kind === "line" ? Infinity : sumMargin(set, [1, 1]);
     const stable = margin < rho;
     const points = pointsAt(angle, ratio);
     const sum = stable ? [sums(set)[3].point] : [];
-    const index = basins(set, rho, [...points, ...sum], this.spec.window, n);
+    const index = basins(set, rho, [...points, ...sum], this.spec.window, n, apart);
     const share = [1, 2, 3, 4].map((m) => index.reduce((k, i) => k + (i === m), 0) / index.length);
     return { set, rho, held: rho < wanted, margin, stable, index, n, share };
   }
@@ -108,7 +124,8 @@ export class Basins {
     for (let k = 0; k < n * n; k++) {
       pixels.setUint32(4 * ((n - 1 - Math.floor(k / n)) * n + k % n), SHADES[index[k]]);
     }
-    const small = new OffscreenCanvas(n, n);
+    const { small } = this;
+    small.width = small.height = n;
     small.getContext("2d").putImageData(image, 0, 0);
     const gap = stage.size / (n - 1);
     stage.pen.imageSmoothingEnabled = false;

@@ -9,21 +9,29 @@ const AREAS = ["#D55E00", "#0072B2", "#009E73", "#E69F00", "#999999"];
 const ENDS = ["training points", "virtual points", "the boundary", "the interior", "outside"];
 
 // What the flow of coordinates z needs for every time: for each the distance u of its start from
-// the middle of the edge, from its own end on, and how far it will have come from there.
-export function prepare(z, n, width, edges, rho) {
-  const half = 0.5 - rho;
-  const [u, level] = [new Float64Array(n * edges), new Float64Array(n * edges)];
-  const high = new Uint8Array(n * edges);
-  for (let i = 0; i < n; i++) {
-    for (let k = 0; k < edges; k++) {
-      const [x, at] = [z[i * width + k], i * edges + k];
-      high[at] = x > 0.5 ? 1 : 0;
-      u[at] = x > 0.5 ? 1 - x : x;
-      level[at] = u[at] <= rho ? u[at]
-        : rho * Math.exp(Math.log(half / (0.5 - u[at])) * half / rho); // rho e^(time on the ramp)
-    }
+// the middle of the edge, from its own end on, and how far it will have come from there. Rows are
+// prepared when they are first needed.
+export class Flow {
+  constructor(rows, edges, rho) {
+    const [u, level] = [new Float64Array(rows * edges), new Float64Array(rows * edges)];
+    Object.assign(this, { u, level, edges, rho, half: 0.5 - rho, rows: 0 });
+    this.high = new Uint8Array(rows * edges);
   }
-  return { u, level, high, edges, rho, half };
+
+  upTo(rows, z, width) {
+    const { u, level, high, edges, rho, half } = this;
+    for (let i = this.rows; i < rows; i++) {
+      for (let k = 0; k < edges; k++) {
+        const [x, at] = [z[i * width + k], i * edges + k];
+        high[at] = x > 0.5 ? 1 : 0;
+        u[at] = x > 0.5 ? 1 - x : x;
+        level[at] = u[at] <= rho ? u[at]
+          : rho * Math.exp(Math.log(half / (0.5 - u[at])) * half / rho); // rho e^(time on the ramp)
+      }
+    }
+    this.rows = Math.max(this.rows, rows);
+    return this;
+  }
 }
 
 // Class of each of n starts at time r: memnb.classify of memnb.score_flow, for K edges of length 1.
@@ -95,7 +103,8 @@ export class Counts {
       whole || k % 4 === 0 || k === all.length - 1);
     const normals = this.keep("normals", seed, () => new Normals(states[seed], most, width));
     const z = normals.upTo(n);
-    const flow = this.keep("flow", [seed, n, rho].join(), () => prepare(z, n, width, edges, rho));
+    const flow = this.keep("flow", [seed, rho].join(), () => new Flow(most, edges, rho));
+    flow.upTo(n, z, width);
     const off = this.keep("off", [seed, n, K, d].join(), () =>
       Float64Array.from({ length: n }, (_, i) => {
         let sum = 0;

@@ -3,6 +3,7 @@ import { Basins } from "./basins.js";
 import { Counts } from "./counts.js";
 import { Plane } from "./plane.js";
 import { Spectrum } from "./spectrum.js";
+import { word } from "./stage.js";
 import { TwoFlows } from "./two.js";
 
 const VIEWS = { basins: Basins, counts: Counts, plane: Plane, spectrum: Spectrum, two: TwoFlows };
@@ -74,13 +75,23 @@ export function mount(box, spec) {
   const view = new VIEWS[spec.view](box, { ...spec, ...spec.given }, update);
   box.append(note, status);
 
+  // While something moves, the explorer keeps its height: else the page below it would move when a
+  // line of words comes or goes, and the browser would lay all of the page out for each word.
+  function hold() {
+    if (Boolean(box.style.contain) === moving) return;
+    // To the last digit: a part of a pixel would have all that follows painted again.
+    box.style.height = moving ? `${box.getBoundingClientRect().height}px` : "";
+    box.style.contain = moving ? "layout size" : "";
+  }
+
   function show() {
     waiting = false;
+    hold();
     const said = view.draw(state, moving);
-    if (note.textContent !== said.note) note.textContent = said.note;
+    word(note, said.note);
     clearTimeout(saying); // after the first frame not at each
     const tell = () => {
-      status.textContent = said.status;
+      word(status, said.status);
       box.setAttribute("aria-label", `${spec.title}. ${said.status}`);
     };
     if (box.dataset.drawn) saying = setTimeout(tell, SILENCE);
@@ -121,7 +132,7 @@ export function mount(box, spec) {
       if (Math.abs(value(control, Number(input.value)) - now) > 1e-12) {
         input.value = place(control, now);
       }
-      output.textContent = String(now);
+      word(output, String(now));
       input.setAttribute("aria-valuetext", `${now}`);
     };
   }
@@ -152,7 +163,7 @@ export function mount(box, spec) {
     cancelAnimationFrame(running);
     clearTimeout(running);
     running = 0;
-    if (play) play.textContent = "Play";
+    if (play) word(play, "Play");
   }
 
   const played = controls.find((control) => control.name === spec.play);
@@ -166,7 +177,7 @@ export function mount(box, spec) {
     let share = state[played.name] >= played.high ? 0
       : (place(played, state[played.name]) - ends[0]) / (ends[1] - ends[0]);
     let before = null;
-    play.textContent = "Pause";
+    word(play, "Pause");
     const tick = (time) => {
       share = Math.min(1, share + (still ? 0.1 : (before === null ? 0 : time - before) / PLAY));
       before = time;

@@ -6,10 +6,11 @@ import { denoise, empiricalBayes, probabilityPath, scorePath, stepped } from "./
 
 export const LIMIT = 0.98; // of the largest radius, where a point's place leaves less than was asked for
 const NEAR = 0.03; // a dragged point snaps to right angles, lines and triangles this near
-const FEW = 150; // paths at most that are drawn while something moves
+const FEW = [60, 40]; // paths at most of one flow, of each of two, while something moves
 const FINE = 0.003; // how far a drawn path may be from its flow
 export const FOREVER = [Infinity];
 const BENDS = [...Array.from({ length: 32 }, (_, i) => 0.04 * 1.32 ** i), Infinity];
+const FEW_BENDS = BENDS.filter((_, i) => i % 2 === 0);
 const STEPS = Array.from({ length: 49 }, (_, i) => i / 5); // of numerical flows
 const ROUGH_STEPS = STEPS.filter((_, i) => i % 2 === 0);
 
@@ -50,8 +51,9 @@ function thin(path) {
 }
 
 // All that follows from the points, the radius and the starts. A rough answer has the paths of a few
-// starts, and only these where the flow has to be integrated.
-export function solve(points, wanted, starts, both, rough = false) {
+// starts, and only these where the flow has to be integrated; of the others it has the places at time r
+// and the ends.
+export function solve(points, wanted, starts, both, rough = false, r = 0) {
   const known = trainingSet(points);
   const set = known ?? unknownSet(points);
   const gaps = points.flatMap((a, n) => points.slice(n + 1).map((b) => norm(minus(a, b))));
@@ -62,7 +64,7 @@ export function solve(points, wanted, starts, both, rough = false) {
   const h = (y, share) => (known ? denoise(set, rho * share, y, out)
     : empiricalBayes(set.points, Math.max(1e-9, rho * share), y, out));
   const exact = [Boolean(known), Boolean(known) && (known.kind === "orthogonal" || known.oneWidth)];
-  const few = rough ? starts.slice(0, FEW) : starts;
+  const few = rough ? starts.slice(0, FEW[Number(both)]) : starts;
   const last = (path) => path[path.length - 1];
   const flows = [0, 1].slice(0, both ? 2 : 1).map((which) => {
     if (!exact[which]) {
@@ -80,11 +82,17 @@ export function solve(points, wanted, starts, both, rough = false) {
     }
     const at = which ? (y, times) => probabilityPath(set, rho, y, times.map((r) => Math.exp(-r)))
       : (y, times) => scorePath(set, rho, y, times);
+    const bends = rough ? FEW_BENDS : BENDS;
     const straight = which === 1 && known.kind === "orthogonal";
-    const paths = few.map((y) => [y, ...at(y, straight ? FOREVER : BENDS)]);
+    const paths = few.map((y) => [y, ...at(y, straight ? FOREVER : bends)]);
+    const others = starts.slice(few.length).map((y) => at(y, [r, Infinity]));
     return {
-      now: (r) => (r === 0 ? starts : starts.map((y) => at(y, [r])[0])),
-      ends: [...paths.map(last), ...starts.slice(few.length).map((y) => at(y, FOREVER)[0])],
+      now: (time) => {
+        if (time === 0) return starts;
+        if (time !== r) return starts.map((y) => at(y, [time])[0]);
+        return [...few.map((y) => at(y, [r])[0]), ...others.map(([x]) => x)];
+      },
+      ends: [...paths.map(last), ...others.map(last)],
       paths: paths.map(thin),
     };
   });
@@ -143,7 +151,7 @@ export class Plane {
     if (key !== this.key || (this.rough && !rough)) {
       Object.assign(this, { key, rough });
       const starts = [Float64Array.from(state.start[0]), ...this.spec.starts.slice(1, state.n)];
-      this.solved = solve(state.points, state.rho, starts, both, rough);
+      this.solved = solve(state.points, state.rho, starts, both, rough, state.r);
       for (const flow of this.solved.flows) {
         flow.labels = flow.ends.map((y) => classify(this.solved.set, y, this.spec.threshold));
       }
@@ -154,7 +162,7 @@ export class Plane {
     this.panels[1].figure.hidden = !both;
     const ink = getComputedStyle(this.area).color;
     const lines = flows.map((flow, which) => {
-      this.paint(this.panels[which], state, flow, which ? Math.exp(-state.r) : 1, ink);
+      this.paint(this.panels[which], state, flow, which ? Math.exp(-state.r) : 1, ink, rough);
       return tell(this.panels[which], flow.labels, "ends with", this.spec.alt);
     });
     const notes = [known ? NOTES[known.kind]
@@ -167,9 +175,10 @@ export class Plane {
   }
 
   // One panel; `share` is that of the noise that is left.
-  paint(panel, state, flow, share, ink) {
+  paint(panel, state, flow, share, ink, rough) {
     const { set, known, rho, h } = this.solved;
-    const { labels, paths } = flow;
+    const { labels } = flow;
+    const paths = rough ? flow.paths.slice(0, FEW[this.solved.flows.length - 1]) : flow.paths;
     panel.begin(ink);
     panel.axes(ink);
     panel.arrows((y) => h(y, share), 15, "rgba(136,136,136,0.6)");
@@ -185,7 +194,7 @@ export class Plane {
     panel.colors.forEach((color, c) => {
       if (!labels.includes(c)) return;
       panel.stroke(color, 1, paths.filter((_, i) => labels[i] === c), 0.45);
-      panel.marks(now.filter((_, i) => labels[i] === c), c, 4);
+      panel[rough ? "blocks" : "marks"](now.filter((_, i) => labels[i] === c), c, 4);
     });
     // The start that a finger can move
     panel.stroke(panel.colors[labels[0]], 3, [paths[0]]);

@@ -80,8 +80,13 @@ export function eigenvalues(matrix) {
 
 // Singular values, falling, of a square matrix: the positive eigenvalues of [[0, A], [A^T, 0]],
 // which keep the digits of small ones that A A^T would lose.
-export function singularValues(a) {
+// Roughly, from that product, they take an eighth of the time.
+export function singularValues(a, rough = false) {
   const n = a.length;
+  if (rough) {
+    const squares = a.map((row) => Float64Array.from(a, (other) => product(row, other)));
+    return eigenvalues(squares).reverse().map((x) => Math.sqrt(Math.max(0, x)));
+  }
   const zero = new Array(n).fill(0);
   const both = [...a.map((row) => [...zero, ...row]),
     ...a.map((_, j) => [...a.map((row) => row[j]), ...zero])];
@@ -193,7 +198,7 @@ const mean = (x) => x.reduce((a, b) => a + b, 0) / x.length;
 
 // What the model generates: variances along its axes, falling, and the distance H^2 to the truth.
 // y and z are columns of training points and of noise; memnb.linear.LinearModel.fit.
-export function generated(y, z, T, lambda) {
+export function generated(y, z, T, lambda, rough = false) {
   const [d, n] = [y.length, y[0].length];
   const rank = Math.min(n - 1, d);
   const shrink = Math.exp(-T);
@@ -205,7 +210,7 @@ export function generated(y, z, T, lambda) {
   const variance = Y.reduce((sum, column) => sum + product(column, column), 0) / (n * d);
   const size = a * a * variance + b * b;
   const theta = leastSquares(X, Y); // row i of theta_1 is column i of B
-  const values = singularValues(theta).map((s, i) => (i < rank ? size * s * s : 0));
+  const values = singularValues(theta, rough).map((s, i) => (i < rank ? size * s * s : 0));
   if (rank < d) return { values, rank, hellinger: 1 };
   const shift = z.map((column) => -b * mean(column));
   const offset = Float64Array.from(theta, (row, i) => mean(y[i]) + product(row, shift));
@@ -217,8 +222,9 @@ export function generated(y, z, T, lambda) {
 }
 
 // Density of the limiting spectrum: memnb.linear.limit.spectral_density, from the complex root of
-// a quartic, by Durand and Kerner's iteration.
-export function limitDensity(x, gamma, c) {
+// a quartic, by Durand and Kerner's iteration until no root moves by more than a precision, which is
+// relative; as the errors of simple roots are squared by each step, they are smaller by then.
+export function limitDensity(x, gamma, c, precision = 1e-15) {
   const lead = (1 - gamma) * c * c;
   const monic = [-x * x, x * ((1 + gamma) * x + c), -gamma * x * (1 + c + x),
     c * ((2 * gamma - 1) * x + gamma - c)].map((v) => v / lead);
@@ -227,7 +233,7 @@ export function limitDensity(x, gamma, c) {
   const [p0, p1, p2, p3] = monic.map((v, k) => v / unit ** (4 - k));
   const re = [0, 1, 2, 3].map((k) => Math.cos(0.4 + 1.6 * k));
   const im = [0, 1, 2, 3].map((k) => Math.sin(0.4 + 1.6 * k));
-  for (let step = 0, most = 1; step < 60 && most > 1e-15; step++) {
+  for (let step = 0, most = 1; step < 60 && most > precision; step++) {
     most = 0;
     for (let k = 0; k < 4; k++) {
       const [a, b] = [re[k], im[k]];
@@ -257,12 +263,15 @@ export function limitDensity(x, gamma, c) {
 }
 
 // The limiting spectrum as a curve: variances, and which share of all is larger.
-// memnb.linear.limit.spectral_curve.
-export function limitCurve(gamma, c, points) {
-  const inside = (log) => limitDensity(Math.exp(log), gamma, c) > 0;
+// memnb.linear.limit.spectral_curve. A rough one finds its ends to 0.2 % of its width.
+export function limitCurve(gamma, c, points, rough = false) {
+  const [precision, slack] = rough ? [1e-5, 0.002] : [1e-15, 0];
+  const inside = (log) => limitDensity(Math.exp(log), gamma, c, precision) > 0;
   const edge = (within, beyond) => {
     if (inside(beyond)) return beyond;
+    const from = within;
     for (let step = 0; step < 30; step++) {
+      if (Math.abs(beyond - within) < slack * Math.abs(within - from)) break;
       const middle = (within + beyond) / 2;
       if (inside(middle)) within = middle;
       else beyond = middle;
@@ -277,7 +286,7 @@ export function limitCurve(gamma, c, points) {
   for (let k = 0; k <= points; k++) { // from the largest; evenly in the angle, dense at the edges
     const angle = Math.PI * k / points;
     const x = Math.exp(middle + half * Math.cos(angle));
-    const mass = limitDensity(x, gamma, c) * x * half * Math.sin(angle);
+    const mass = limitDensity(x, gamma, c, precision) * x * half * Math.sin(angle);
     share += (before + mass) / 2 * Math.PI / points;
     before = mass;
     values.push(x);
@@ -336,7 +345,7 @@ export class Spectrum {
     return this.kept[name].value;
   }
 
-  // A rough picture has a limit of fewer points.
+  // A rough picture has a limit of fewer points, and fewer digits of small variances.
   draw(state, rough = false) {
     this.last = state;
     const { n, d, T, seed } = state;
@@ -352,14 +361,14 @@ export class Spectrum {
       });
     };
     const [y, z] = [columns("y"), columns("z")];
-    const { values, rank, hellinger } = this.keep("fit", [n, d, T, lambda, seed].join(), () =>
-      generated(y, z, T, lambda));
+    const { values, rank, hellinger } = this.keep("fit", [n, d, T, lambda, seed, rough].join(), () =>
+      generated(y, z, T, lambda, rough));
     const signal = Math.exp(-2 * T);
     const c = signal / (signal - lambda * Math.expm1(-2 * T));
     const gamma = d / (n - 1);
     const points = rough ? 40 : 100;
     const limit = gamma < 1
-      ? this.keep("limit", [gamma, c, points].join(), () => limitCurve(gamma, c, points))
+      ? this.keep("limit", [gamma, c, points].join(), () => limitCurve(gamma, c, points, rough))
       : { values: [], shares: [] };
     const far = gamma < 1 ? this.keep("far", [gamma, c].join(), () => limitAffinity(gamma, c)) : null;
     const index = values.map((_, k) => k + 1);

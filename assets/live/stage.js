@@ -6,9 +6,19 @@ const DARK_COLORS = ["#D55E00", "#56B4E9", "#009E73", "#E69F00", "#999999"];
 const SHAPES = [null, [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]],
   [[-1, -1], [1, -1], [1, 1], [-1, 1]], [[0, -1.2], [1.1, 0.9], [-1.1, 0.9]],
   [[-1, -1], [1, 1], [0, 0], [1, -1], [-1, 1], [0, 0]]];
+// The same of rectangles: half widths and half heights
+const BLOCKS = [[[1, 0.6], [0.6, 1]], [[1.3, 0.4], [0.85, 0.85], [0.4, 1.3]], [[1, 1]],
+  [[0.5, 0.9], [0.9, 0.35]], [[1, 0.25], [0.25, 1]]];
 const ARROW_KEYS = {
   ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1],
 };
+
+// The words of an element without other children. The text is changed in place: another text in its
+// place would have the browser look through all rules of the page again.
+export function word(element, text) {
+  if (!element.firstChild) element.textContent = text;
+  else if (element.firstChild.data !== text) element.firstChild.data = text;
+}
 
 // A box that stays as it is until its words change: what is not touched needs no new layout.
 export function say(box, words, fill) {
@@ -23,7 +33,7 @@ export function list(box, attribute, rows) {
   rows.forEach(([mark, text], k) => {
     const part = box.children[k] || box.appendChild(document.createElement("span"));
     if (part.dataset[attribute] !== mark) part.dataset[attribute] = mark;
-    if (part.textContent !== text) part.textContent = text;
+    word(part, text);
   });
 }
 
@@ -188,5 +198,18 @@ export class Stage {
     }
     if (open || label === 4) pen.stroke();
     else pen.fill();
+  }
+
+  // The same roughly, in half of the time: whole pixels are not smoothed.
+  blocks(points, label, size) {
+    const { pen } = this;
+    pen.fillStyle = this.colors[label];
+    for (const point of points) {
+      const [x, y] = this.px(point);
+      for (const [a, b] of BLOCKS[label]) {
+        pen.fillRect(Math.round(x - a * size), Math.round(y - b * size),
+          Math.round(2 * a * size), Math.round(2 * b * size));
+      }
+    }
   }
 }

@@ -29,7 +29,7 @@ export class TwoFlows {
     const { states, width, most } = this.spec;
     if (seed !== this.seed) this.normals = new Normals(states[seed], most, width);
     this.seed = seed;
-    const values = this.normals.upTo(most);
+    const values = this.normals.upTo(n);
     const K = N - 1;
     const lengths = new Float64Array(K).fill(1);
     const share = 1 - gone;

@@ -44,9 +44,9 @@ def starts(K, dim, rho):
 
 
 CLASSES_AT = """async ({ y, K, rho, t, inf, times }) => {
-  const { prepare, classesAt } = await import("/counts.js");
+  const { Flow, classesAt } = await import("/counts.js");
   const [n, width] = [y.length, y[0].length];
-  const flow = prepare(y.flat(), n, width, K, rho);
+  const flow = new Flow(n, K, rho).upTo(n, y.flat(), width);
   const off = y.map((x) => x.slice(K).reduce((sum, v) => sum + v * v, 0));
   return times.map((r) => [...classesAt(flow, off, n, K, r, t, inf)]);
 }"""

@@ -167,6 +167,44 @@ def test_a_finger_drags_a_point(browser, site_url):
         assert live.points()[2][0] < -0.2
 
 
+MOVING = """async (box) => {
+  const [many, slider] = ["n", "rho"].map((name) => box.querySelector(`input[name=${name}]`));
+  const frame = () => new Promise((next) => requestAnimationFrame(() => setTimeout(next)));
+  const look = () => ({
+    rough: box.matches("[data-rough]"), held: box.style.contain,
+    height: box.getBoundingClientRect().height,
+    counts: [...box.querySelectorAll("canvas")].map((c) => JSON.parse(c.dataset.counts)),
+  });
+  many.value = 500;
+  many.dispatchEvent(new Event("input"));
+  many.dispatchEvent(new Event("change"));
+  await frame();
+  const seen = [];
+  for (const rho of [0.05, 0.2, 0.35]) {
+    slider.value = rho;
+    slider.dispatchEvent(new Event("input"));
+    await frame();
+    const moving = look();
+    slider.dispatchEvent(new Event("change"));
+    await frame();
+    seen.push([moving, look()]);
+  }
+  return seen;
+}"""
+
+
+def test_what_moves_is_drawn_roughly_but_counted_fully_and_moves_nothing_else(browser, site_url):
+    with Live(browser, site_url) as live:
+        live.after(lambda: live.box.get_by_text("both flows").click())
+        for moving, rest in live.box.evaluate(MOVING):
+            assert (moving["rough"], rest["rough"]) == (True, False)
+            assert "size" in moving["held"] and rest["held"] == ""
+            assert moving["counts"] == rest["counts"]
+            assert [sum(counts) for counts in rest["counts"]] == [500, 500]
+            # Not even by a part of a pixel, which would have all of the page painted again
+            assert moving["height"] == pytest.approx(rest["height"], abs=1e-3)
+
+
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
 def test_time_plays_and_stops(browser, site_url, motion):
     with Live(browser, site_url, reduced_motion=motion) as live:

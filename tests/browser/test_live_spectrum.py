@@ -124,3 +124,24 @@ def test_the_curve_of_the_limit_and_its_distance(page):
         (affinity,) = call(page, "spectrum", "limitAffinity", [(gamma, c)]).tolist()
         expected = limit.limit_rates(gamma, c)["log_affinity"]
         assert affinity == pytest.approx(expected, rel=CLOSE, abs=CLOSE)
+
+
+def test_while_something_moves_the_curve_is_right_to_a_part_of_a_pixel(page):
+    pixel = math.log(1.6e9) / 322  # the chart's variances, and its height
+    for gamma, c, _ in RATIOS:
+        rough, whole = page.evaluate(
+            MAP, {"name": "limitCurve", "cases": [[gamma, c, 40, True], [gamma, c, 40]]}
+        )
+        np.testing.assert_allclose(np.log(rough["values"]), np.log(whole["values"]), atol=pixel / 2)
+        close = 5e-3 if gamma <= 0.95 else 2e-2  # where 40 points are few for either
+        np.testing.assert_allclose(rough["shares"], whole["shares"], atol=close)
+
+
+def test_rough_singular_values_are_right_to_the_floor_of_the_picture(page):
+    generator = np.random.default_rng(3)
+    matrices = [generator.standard_normal((n, n)) / math.sqrt(n) for n in (1, 2, 8, 40)]
+    matrices += [(m * np.geomspace(1, 1e-5, len(m))) @ m.T for m in matrices]
+    given = {"name": "singularValues", "cases": [[m.tolist(), True] for m in matrices]}
+    for matrix, found in zip(matrices, page.evaluate(MAP, given), strict=True):
+        expected = np.linalg.svd(matrix, compute_uv=False) ** 2
+        np.testing.assert_allclose(np.square(found), expected, rtol=0, atol=1e-13 * expected[0])
