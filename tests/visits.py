@@ -110,6 +110,11 @@ class Visit:
         self.context.close()
 
 
+EXPLORERS_FIT = (
+    "[...document.querySelectorAll('.memnb-live')].every((b) => b.scrollWidth <= b.clientWidth)"
+)
+
+
 class LivePage:
     """A live explorer of a page, by its name or the first, which nothing may complain about."""
 
@@ -140,6 +145,12 @@ class LivePage:
         whole = f"!document.querySelector('{self.selector}').matches('[data-rough]')"
         self.page.wait_for_function(f"{self.drawn} !== '{before}' && {whole}")
         return self.counts()
+
+    def fits(self, width):
+        """Whether nothing is wider: neither the page, nor what an explorer keeps to itself."""
+        return self.page.evaluate("document.documentElement.scrollWidth") <= width and (
+            self.page.evaluate(EXPLORERS_FIT)
+        )
 
     def counts(self, panel=0):
         return json.loads(self.box.locator("canvas").nth(panel).get_attribute("data-counts"))

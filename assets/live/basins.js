@@ -37,7 +37,9 @@ export function basins(set, rho, attractors, [low, high], n, apart = 1) {
     const [u, v] = [i + side, j + side];
     const [a, b, c, d] = [end(i, j), end(u, j), end(i, v), end(u, v)];
     if (a === b && b === c && c === d) {
-      for (let m = j; m <= v; m++) index.fill(a, m * n + i, m * n + u + 1);
+      for (let m = j; m <= v; m++) {
+        for (let k = m * n + i; k <= m * n + u; k++) if (index[k] === OPEN) index[k] = a;
+      }
     } else if (side > 1) {
       for (const x of [i, i + side / 2]) for (const y of [j, j + side / 2]) square(x, y, side / 2);
     }

@@ -79,9 +79,9 @@ const count = (labels) => {
 };
 
 export class Counts {
-  constructor(box, spec) {
+  constructor(box, spec, change) {
     Object.assign(this, { spec, kept: {} });
-    this.chart = new Chart(box, () => this.last && this.draw(this.last));
+    this.chart = new Chart(box, () => this.last && change({}));
   }
 
   // The last result under a name, as long as its arguments stay the same.

@@ -80,7 +80,7 @@ export function mount(box, spec) {
   function hold() {
     if (Boolean(box.style.contain) === moving) return;
     // To the last digit: a part of a pixel would have all that follows painted again.
-    box.style.height = moving ? `${box.getBoundingClientRect().height}px` : "";
+    box.style.height = moving ? getComputedStyle(box).height : "";
     box.style.contain = moving ? "layout size" : "";
   }
 
@@ -208,7 +208,11 @@ export function mount(box, spec) {
       update(restored);
     });
   }
-  addEventListener("beforeprint", show); // in the light colors that the page has then
+  addEventListener("beforeprint", () => { // whole, in the light colors that the page has then
+    moving = false;
+    clearTimeout(settling);
+    show();
+  });
   addEventListener("afterprint", show);
   new MutationObserver(() => update({})).observe(document.documentElement, {
     attributes: true, attributeFilter: ["data-theme"],

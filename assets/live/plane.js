@@ -64,9 +64,9 @@ export function solve(points, wanted, starts, both, rough = false, r = 0) {
   const h = (y, share) => (known ? denoise(set, rho * share, y, out)
     : empiricalBayes(set.points, Math.max(1e-9, rho * share), y, out));
   const exact = [Boolean(known), Boolean(known) && (known.kind === "orthogonal" || known.oneWidth)];
-  const few = rough ? starts.slice(0, FEW[Number(both)]) : starts;
   const last = (path) => path[path.length - 1];
   const flows = [0, 1].slice(0, both ? 2 : 1).map((which) => {
+    const few = rough ? starts.slice(0, FEW[Number(both && exact[which])]) : starts;
     if (!exact[which]) {
       const grid = rough ? ROUGH_STEPS : STEPS;
       const paths = few.map((y) => stepped((r, x) => h(x, which ? Math.exp(-r) : 1), y, grid));

@@ -335,9 +335,9 @@ export function limitAffinity(gamma, c) {
 }
 
 export class Spectrum {
-  constructor(box, spec) {
+  constructor(box, spec, change) {
     Object.assign(this, { spec, kept: {} });
-    this.chart = new Chart(box, () => this.last && this.draw(this.last));
+    this.chart = new Chart(box, () => this.last && change({}));
   }
 
   keep(name, key, compute) {

@@ -6,18 +6,23 @@ const DARK_COLORS = ["#D55E00", "#56B4E9", "#009E73", "#E69F00", "#999999"];
 const SHAPES = [null, [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]],
   [[-1, -1], [1, -1], [1, 1], [-1, 1]], [[0, -1.2], [1.1, 0.9], [-1.1, 0.9]],
   [[-1, -1], [1, 1], [0, 0], [1, -1], [-1, 1], [0, 0]]];
-// The same of rectangles: half widths and half heights
-const BLOCKS = [[[1, 0.6], [0.6, 1]], [[1.3, 0.4], [0.85, 0.85], [0.4, 1.3]], [[1, 1]],
-  [[0.5, 0.9], [0.9, 0.35]], [[1, 0.25], [0.25, 1]]];
+// The same of rectangles one below another: tops, bottoms, half widths
+const BLOCKS = [[[-1, -0.6, 0.6], [-0.6, 0.6, 1], [0.6, 1, 0.6]],
+  [[-1.3, -0.85, 0.4], [-0.85, -0.4, 0.85], [-0.4, 0.4, 1.3], [0.4, 0.85, 0.85], [0.85, 1.3, 0.4]],
+  [[-1, 1, 1]], [[-1.2, -0.3, 0.35], [-0.3, 0.9, 0.9]],
+  [[-1, -0.25, 0.25], [-0.25, 0.25, 1], [0.25, 1, 0.25]]];
 const ARROW_KEYS = {
   ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1],
 };
 
 // The words of an element without other children. The text is changed in place: another text in its
-// place would have the browser look through all rules of the page again.
+// place would have the browser look through all rules of the page again. (What translates a page may
+// have put an element there.)
 export function word(element, text) {
-  if (!element.firstChild) element.textContent = text;
-  else if (element.firstChild.data !== text) element.firstChild.data = text;
+  const node = element.firstChild;
+  if (node?.nodeType === Node.TEXT_NODE && !node.nextSibling) {
+    if (node.data !== text) node.data = text;
+  } else if (element.textContent !== text) element.textContent = text;
 }
 
 // A box that stays as it is until its words change: what is not touched needs no new layout.
@@ -200,15 +205,15 @@ export class Stage {
     else pen.fill();
   }
 
-  // The same roughly, in half of the time: whole pixels are not smoothed.
+  // The same roughly, in half of the time: rectangles of whole pixels of the page
   blocks(points, label, size) {
     const { pen } = this;
     pen.fillStyle = this.colors[label];
     for (const point of points) {
       const [x, y] = this.px(point);
-      for (const [a, b] of BLOCKS[label]) {
-        pen.fillRect(Math.round(x - a * size), Math.round(y - b * size),
-          Math.round(2 * a * size), Math.round(2 * b * size));
+      for (const [from, to, half] of BLOCKS[label]) {
+        const [left, top] = [Math.round(x - half * size), Math.round(y + from * size)];
+        pen.fillRect(left, top, Math.round(2 * half * size), Math.round(y + to * size) - top);
       }
     }
   }

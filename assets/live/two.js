@@ -23,7 +23,7 @@ export class TwoFlows {
       new Stage(this.area, title, spec.window, () => this.last && change({})));
   }
 
-  draw(state) {
+  draw(state, rough) {
     this.last = state;
     const { N, d, rho, gone, threshold, n, seed } = state;
     const { states, width, most } = this.spec;
@@ -53,7 +53,9 @@ export class TwoFlows {
       panel.stroke(ink, 1, [SQUARE], 0.6);
       panel.pen.globalAlpha = 0.75;
       // From the last class to the first: many boundary points must not hide a few vertices.
-      for (let c = CLASSES.length - 1; c >= 0; c--) panel.marks(places[c], c, 3.5);
+      for (let c = CLASSES.length - 1; c >= 0; c--) {
+        panel[rough ? "blocks" : "marks"](places[c], c, 3.5);
+      }
       panel.pen.globalAlpha = 1;
       return tell(panel, labels, gone === 1 ? "ends with" : "has", this.spec.alt);
     });

@@ -112,7 +112,7 @@ def test_a_link_restores_the_state_and_a_button_makes_it(browser, site_url, view
     explorer, check = EXPLORERS[view], CHECKS[view]
     with Chart(browser, site_url, view, urlencode(state), width=390) as live:
         check(live.counts(), **dict(explorer.start) | state)
-        assert live.page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert live.fits(390)
         live.after(lambda: live.button("Reset").click())
         # What makes no sense stays at the start, what is too large at the end.
         most = next(axis for axis in explorer.axes if axis.name == "n").high

@@ -60,7 +60,7 @@ def test_every_control_at_both_ends(browser, site_url, width):
         assert live.counts() == expected(RIGHT, 0.49, 500)
         live.after(lambda: live.box.get_by_text("both flows", exact=True).click())
         assert live.counts(1) == expected(RIGHT, 0.49, 500, "probability")
-        assert live.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert live.fits(width)
         live.after(lambda: live.button("Reset").click())
         assert live.counts() == expected(RIGHT, 0.1, 60)
         assert live.box.locator("canvas").nth(1).is_hidden()
@@ -197,13 +197,26 @@ MOVING = """async (box) => {
 def test_what_moves_is_drawn_roughly_but_counted_fully_and_moves_nothing_else(browser, site_url):
     with Live(browser, site_url) as live:
         live.after(lambda: live.box.get_by_text("both flows").click())
-        for before, moving, rest in live.box.evaluate(MOVING):
+        seen = live.box.evaluate(MOVING)
+        for before, moving, rest in seen:
             assert (moving["rough"], rest["rough"]) == (True, False)
             assert "size" in moving["held"] and rest["held"] == ""
             assert moving["counts"] == rest["counts"]
             assert [sum(counts) for counts in rest["counts"]] == [500, 500]
             # Not even by a part of a pixel, which would have all of the page painted again
             assert moving["height"] == pytest.approx(before["height"], abs=1e-3)
+        heights = [moving["height"] - rest["height"] for _, moving, rest in seen]
+        assert min(heights) < -1  # a line of counts has come
+        held = "document.querySelector('.memnb-live').style.height"
+        for stop in ("Pause", "Reset"):
+            live.button("Play").click()
+            live.page.wait_for_function(held)
+            live.button(stop).click()
+            live.page.wait_for_function(f"!{held}")
+            live.button("Reset").click()
+        live.button("Play").click()
+        live.page.wait_for_function(held)
+        assert live.page.evaluate(f"dispatchEvent(new Event('beforeprint')) && {held}") == ""
 
 
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])

@@ -80,5 +80,5 @@ def test_every_slider_at_both_ends_a_link_and_play(browser, site_url):
 @pytest.mark.parametrize("width", [390])
 def test_it_fits_a_phone(browser, site_url, width):
     with LivePage(browser, f"{site_url}/{PAGE}", name="two-flows", width=width) as live:
-        assert live.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert live.fits(width)
         check(live, **EXPLORER.start)

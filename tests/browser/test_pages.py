@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fontTools.ttLib import TTFont
-from visits import ARTIFACTS, CHAPTERS, CONTRAST, PAGES, SITE, WIDTHS, Visit
+from visits import ARTIFACTS, CHAPTERS, CONTRAST, EXPLORERS_FIT, PAGES, SITE, WIDTHS, Visit
 
 FIRST_LOAD = 800_000  # bytes of a page and all that it loads before it is scrolled, compressed
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
@@ -172,6 +172,7 @@ def test_page(browser, site_url, page, device):
         assert visit.weight <= MAX_PAGE
         assert view.evaluate("document.querySelectorAll('mjx-merror').length") == 0
         assert view.evaluate("document.documentElement.scrollWidth") <= WIDTHS[device][0]
+        assert view.evaluate(EXPLORERS_FIT)
         if page in CHAPTERS:
             check_figures(view, page, device)
         if device == "desktop":
