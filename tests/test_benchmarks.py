@@ -1,10 +1,12 @@
 """The benchmark runs, and compares methods that do the same thing. Times are not tested."""
 
 import json
+import mmap
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 from support import ROOT
@@ -105,18 +107,17 @@ def test_memory_of_the_audit_is_read_while_it_runs(tmp_path):
     from benchmarks.audit_memory import measure as measure_memory
 
     with Anonymous() as memory:
-        block = torch.ones(25_000_000)
+        # From the system itself: an allocator may still hold what other tests have given back.
+        pages = mmap.mmap(-1, 10**8, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        np.frombuffer(pages, np.uint8)[:] = 1
         waited = time.monotonic()  # until it has been read, however busy the machine is
         while memory.bytes < 0.9e8 and time.monotonic() - waited < 60:
             time.sleep(0.02)
-        del block
+        pages.close()
     assert 0.9e8 < memory.bytes < 2e8
     measured = measure_memory(write_sets(tmp_path, 2000, 500, (1, 4, 4)), 100)
     assert measured["copies"] == pytest.approx(0.5)
-    assert (
-        measured["extrapolated"] > measured["seconds"] > measured["search"] > 0
-        and measured["bytes"] > 0
-    )
+    assert measured["extrapolated"] > measured["seconds"] > measured["search"] > 0
 
 
 def test_the_page_is_made_from_what_was_kept(tmp_path):
