@@ -34,16 +34,31 @@ export class Flow {
   }
 }
 
-// Class of each of n starts at time r: memnb.classify of memnb.score_flow, for K edges of length 1.
-// Of what is orthogonal to the edges off has the squared norms.
-export function classesAt(flow, off, n, K, r, t, inf) {
+// Of what is orthogonal to the first K of d coordinates, the squared norms; rows as above.
+export class SquaredNorms {
+  constructor(rows, K, d) {
+    Object.assign(this, { K, d, rows: 0, values: new Float64Array(rows) });
+  }
+
+  upTo(rows, z, width) {
+    for (let i = this.rows; i < rows; i++) {
+      for (let k = i * width + this.K; k < i * width + this.d; k++) this.values[i] += z[k] * z[k];
+    }
+    this.rows = Math.max(this.rows, rows);
+    return this;
+  }
+}
+
+// Class of each start from one row to another at time r: memnb.classify of memnb.score_flow, for K
+// edges of length 1. Of what is orthogonal to the edges off has the squared norms.
+export function classesAt(flow, off, [from, to], K, r, t, inf) {
   const { u, level, high, edges, rho, half } = flow;
   const [shrink, rate] = [Math.exp(-r), rho / half];
   const left = 0.5 - half * Math.exp(-rate * r); // what starts below has left the ramp
   const grown = Math.min(Math.exp(rate * r), 1e300);
   const limit = inf ? t : t * t;
-  const labels = new Uint8Array(n);
-  for (let i = 0; i < n; i++) {
+  const labels = new Uint8Array(to - from);
+  for (let i = from; i < to; i++) {
     const away = off[i] * shrink * shrink;
     const rest = inf ? Math.sqrt(away) : away;
     let vertex = rest;
@@ -64,19 +79,32 @@ export function classesAt(flow, off, n, K, r, t, inf) {
       }
       count += high[at];
     }
-    if (box > limit) labels[i] = 4;
-    else if (vertex <= limit) labels[i] = count <= 1 ? 0 : 1;
-    else if (face <= 0 || (inf ? face <= t : face * face + away <= limit)) labels[i] = 2;
-    else labels[i] = 3;
+    if (box > limit) labels[i - from] = 4;
+    else if (vertex <= limit) labels[i - from] = count <= 1 ? 0 : 1;
+    else if (face <= 0 || (inf ? face <= t : face * face + away <= limit)) labels[i - from] = 2;
+    else labels[i - from] = 3;
   }
   return labels;
 }
 
-const count = (labels) => {
-  const counts = CLASSES.map(() => 0);
-  for (const label of labels) counts[label] += 1;
-  return counts;
-};
+// Starts in each class at a time. If more or fewer are wanted, only the difference is looked at.
+class Tally {
+  constructor(classes) {
+    Object.assign(this, { classes, rows: 0, counts: CLASSES.map(() => 0) });
+  }
+
+  upTo(rows) {
+    const sign = Math.sign(rows - this.rows);
+    const between = [Math.min(rows, this.rows), Math.max(rows, this.rows)];
+    for (const label of this.classes(between)) this.counts[label] += sign;
+    this.rows = rows;
+    return [...this.counts];
+  }
+}
+
+// N - 1 edges at right angles to one another have no room in fewer dimensions.
+export const held = ({ N, d }) => (d < N - 1
+  ? ` ${N} points at right angles need ${N - 1} dimensions: d is held at ${N - 1}.` : "");
 
 export class Counts {
   constructor(box, spec, change) {
@@ -93,29 +121,30 @@ export class Counts {
   // A rough picture has every fourth time, unless the whole one is there already.
   draw(state, rough = false) {
     this.last = state;
-    const { N, d, rho, threshold: t, n, seed, r } = state;
+    const { N, rho, threshold: t, n, seed, r } = state;
     const { width, edges, most, states } = this.spec;
     const [K, inf] = [N - 1, state.norm === "L∞"];
+    const d = Math.max(state.d, K);
     const setting = [K, d, rho, t, inf, seed, n].join();
     const whole = !rough || this.whole === setting;
     this.whole = whole && setting;
     const times = this.spec.times.filter((_, k, all) =>
       whole || k % 4 === 0 || k === all.length - 1);
     const normals = this.keep("normals", seed, () => new Normals(states[seed], most, width));
-    const z = normals.upTo(n);
+    const columns = Math.max(d, edges);
+    const z = this.keep("z", [seed, n, columns].join(), () => normals.upTo(n, 0, columns));
     const flow = this.keep("flow", [seed, rho].join(), () => new Flow(most, edges, rho));
     flow.upTo(n, z, width);
-    const off = this.keep("off", [seed, n, K, d].join(), () =>
-      Float64Array.from({ length: n }, (_, i) => {
-        let sum = 0;
-        for (let k = i * width + K; k < i * width + d; k++) sum += z[k] * z[k];
-        return sum;
-      }));
-    const key = [K, d, rho, t, inf, whole].join();
+    const off = this.keep("off", [seed, K, d].join(), () => new SquaredNorms(most, K, d));
+    off.upTo(n, z, width);
+    const key = [K, d, rho, t, inf].join();
     const exactly = (time) => chances(K, d, rho, time, t, inf);
-    const exact = this.keep("exact", key, () => times.map(exactly));
-    const at = (time) => count(classesAt(flow, off, n, K, time, t, inf));
-    const counts = this.keep("counts", [key, seed, n].join(), () => times.map(at));
+    const exact = this.keep(`exact ${whole}`, key, () => times.map(exactly));
+    const classes = (time, rows) => classesAt(flow, off.values, rows, K, time, t, inf);
+    const tallies = this.keep(`tallies ${whole}`, [key, seed].join(), () => times.map((time) =>
+      new Tally((rows) => classes(time, rows))));
+    const counts = tallies.map((tally) => tally.upTo(n));
+    const at = (time) => new Tally((rows) => classes(time, rows)).upTo(n);
     const [now, expected] = [at(r), exactly(r)];
     const sums = (rows, c) => rows.map((row) => row.slice(0, c).reduce((a, b) => a + b, 0));
     const layers = CLASSES.map((_, c) => ({
@@ -141,6 +170,7 @@ export class Counts {
       y: { title: "number of starts", low: 0, high: n },
       layers, label: `${this.spec.alt} ${words}`,
     });
-    return { status: words, note: `Areas: counted. Dashed lines: expected. Numbers: at r = ${r}.` };
+    const note = `Areas: counted. Dashed lines: expected. Numbers: at r = ${r}.`;
+    return { status: words, note: `${note}${held(state)}` };
   }
 }

@@ -55,12 +55,13 @@ export function mount(box, spec) {
   for (const control of controls) first[control.name] = control.start;
   let state = { ...first };
   box.querySelector(".memnb-live-first")?.remove(); // the picture for those without this script
-  box.classList.toggle("memnb-live-compact", Boolean(spec.compact));
-  make("p", box, spec.title, "memnb-live-title");
-  const panel = make("div", box, "", "memnb-live-controls");
-  const buttons = make("div", box, "", "memnb-live-buttons");
+  const inner = make("div", box, "", `memnb-live-inner${spec.compact ? " memnb-live-compact" : ""}`);
+  make("p", inner, spec.title, "memnb-live-title");
+  const panel = make("div", inner, "", "memnb-live-controls");
+  const buttons = make("div", inner, "", "memnb-live-buttons");
   const setters = controls.map((control) => (control.values ? choice : slider)(panel, control));
-  let waiting = false;
+  let frame = 0; // that is asked for, with which `late` is drawn
+  let late = false;
   let running = 0;
   let saying = 0;
   let moving = false;
@@ -72,21 +73,20 @@ export function mount(box, spec) {
   const note = document.createElement("p");
   note.className = "memnb-live-note";
 
-  const view = new VIEWS[spec.view](box, { ...spec, ...spec.given }, update);
-  box.append(note, status);
+  const view = new VIEWS[spec.view](inner, { ...spec, ...spec.given }, update);
+  inner.append(note, status);
+  new ResizeObserver(fit).observe(inner);
 
-  // While something moves, the explorer keeps its height: else the page below it would move when a
-  // line of words comes or goes, and the browser would lay all of the page out for each word.
-  function hold() {
-    if (Boolean(box.style.contain) === moving) return;
-    // To the last digit: a part of a pixel would have all that follows painted again.
-    box.style.height = moving ? getComputedStyle(box).height : "";
-    box.style.contain = moving ? "layout size" : "";
+  // The explorer has a height that is set, and only at rest: else the page below it would move when
+  // a line of words comes or goes, and the browser would lay all of the page out for each word.
+  function fit() {
+    if (moving) return;
+    box.style.height = `${inner.getBoundingClientRect().height}px`;
+    box.classList.add("memnb-live-held");
   }
 
   function show() {
-    waiting = false;
-    hold();
+    late = false;
     const said = view.draw(state, moving);
     word(note, said.note);
     clearTimeout(saying); // after the first frame not at each
@@ -97,18 +97,24 @@ export function mount(box, spec) {
     if (box.dataset.drawn) saying = setTimeout(tell, SILENCE);
     else tell();
     controls.forEach((control, k) => setters[k](state[control.name]));
-    if (moving) settling = setTimeout(() => update({}), SETTLED);
     box.toggleAttribute("data-rough", moving);
+    fit();
     box.dataset.drawn = String(Number(box.dataset.drawn || 0) + 1);
   }
 
-  // While something moves, a view may draw less, and does what is left out when it rests.
+  // While something moves, a view may draw less, and does what is left out when it rests. What moves
+  // is drawn at once, not when the next frame begins, which would then be late; but once a frame.
   function update(change, moves = false) {
     state = { ...state, ...change };
     moving = moves;
     clearTimeout(settling);
-    if (!waiting) requestAnimationFrame(show);
-    waiting = true;
+    late = !moving || Boolean(frame);
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      if (late) show();
+      if (moving) settling = setTimeout(() => update({}), SETTLED); // from the end of a frame
+    });
+    if (!late) show();
   }
 
   function slider(parent, control) {

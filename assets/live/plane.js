@@ -194,8 +194,9 @@ export class Plane {
     panel.colors.forEach((color, c) => {
       if (!labels.includes(c)) return;
       panel.stroke(color, 1, paths.filter((_, i) => labels[i] === c), 0.45);
-      panel[rough ? "blocks" : "marks"](now.filter((_, i) => labels[i] === c), c, 4);
+      panel[rough ? "stamp" : "marks"](now.filter((_, i) => labels[i] === c), c, 4);
     });
+    panel.lay();
     // The start that a finger can move
     panel.stroke(panel.colors[labels[0]], 3, [paths[0]]);
     panel.marks([now[0]], labels[0], 6);

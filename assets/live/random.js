@@ -39,23 +39,30 @@ export class Twister {
   }
 }
 
-// Standard normal numbers in rows, by the method of Box and Muller (1958). Rows are drawn when they
-// are first needed and stay the same, however many follow.
+// Standard normal numbers in rows, by the method of Box and Muller (1958): of two uniform numbers two
+// normal ones. Rows are drawn when they are first needed, and of these the columns that are needed;
+// numbers stay the same, whatever was asked for before.
 export class Normals {
   constructor(state, rows, width) {
     Object.assign(this, { width, rows: 0, twister: new Twister(state) });
-    this.values = new Float64Array(rows * width);
+    this.uniforms = new Float64Array(rows * width);
+    this.values = new Float64Array(rows * width).fill(NaN);
   }
 
-  upTo(rows) {
-    const { values, twister, width } = this;
-    for (let i = this.rows * width; i < rows * width; i += 2) {
-      const radius = Math.sqrt(-2 * Math.log1p(-twister.uniform()));
-      const angle = 2 * Math.PI * twister.uniform();
-      values[i] = radius * Math.cos(angle);
-      values[i + 1] = radius * Math.sin(angle);
-    }
+  // Numbers of these rows are there in columns from begin (an even one) to end.
+  upTo(rows, begin = 0, end = this.width) {
+    const { uniforms, values, twister, width } = this;
+    for (let i = this.rows * width; i < rows * width; i++) uniforms[i] = twister.uniform();
     this.rows = Math.max(this.rows, rows);
+    for (let row = 0; row < rows; row++) {
+      for (let i = row * width + begin; i < row * width + end; i += 2) {
+        if (!Number.isNaN(values[i])) continue;
+        const radius = Math.sqrt(-2 * Math.log1p(-uniforms[i]));
+        const angle = 2 * Math.PI * uniforms[i + 1];
+        values[i] = radius * Math.cos(angle);
+        values[i + 1] = radius * Math.sin(angle);
+      }
+    }
     return values;
   }
 }

@@ -355,7 +355,7 @@ export class Spectrum {
       const key = [name, seed].join();
       const rows = this.keep(name, key, () => new Normals(this.spec[name][seed], most, width));
       return this.keep(`columns of ${name}`, [key, n, d].join(), () => {
-        const values = rows.upTo(n);
+        const values = rows.upTo(n, 0, d);
         return Array.from({ length: d }, (_, i) =>
           Float64Array.from({ length: n }, (_, k) => values[k * width + i]));
       });

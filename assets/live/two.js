@@ -1,4 +1,5 @@
 // Two flows from the same starts in many dimensions, in their first two coordinates.
+import { held } from "./counts.js";
 import { Stage } from "./stage.js";
 import { tell } from "./plane.js";
 import { Normals } from "./random.js";
@@ -25,12 +26,14 @@ export class TwoFlows {
 
   draw(state, rough) {
     this.last = state;
-    const { N, d, rho, gone, threshold, n, seed } = state;
+    const { N, rho, gone, threshold, n, seed } = state;
     const { states, width, most } = this.spec;
+    const K = N - 1;
+    const d = Math.max(state.d, K);
     if (seed !== this.seed) this.normals = new Normals(states[seed], most, width);
     this.seed = seed;
-    const values = this.normals.upTo(n);
-    const K = N - 1;
+    this.normals.upTo(n, width - 2); // how far points are spread in the picture
+    const values = this.normals.upTo(n, 0, d);
     const lengths = new Float64Array(K).fill(1);
     const share = 1 - gone;
     const ink = getComputedStyle(this.area).color;
@@ -54,11 +57,12 @@ export class TwoFlows {
       panel.pen.globalAlpha = 0.75;
       // From the last class to the first: many boundary points must not hide a few vertices.
       for (let c = CLASSES.length - 1; c >= 0; c--) {
-        panel[rough ? "blocks" : "marks"](places[c], c, 3.5);
+        panel[rough ? "stamp" : "marks"](places[c], c, 3.5);
       }
       panel.pen.globalAlpha = 1;
+      panel.lay();
       return tell(panel, labels, gone === 1 ? "ends with" : "has", this.spec.alt);
     });
-    return { status: lines.join(" "), note: "" };
+    return { status: lines.join(" "), note: held(state).trim() };
   }
 }

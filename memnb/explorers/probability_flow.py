@@ -46,7 +46,8 @@ def two_flows() -> Live:
     Live
         Controls: ``N``, ``d``, ball radius ``rho`` at the start, how much of the noise is ``gone``,
         which is :math:`1 - \sigma / \sigma_T`, ``threshold``, number of starts ``n`` and their
-        ``seed``. Score flow has run for the time :math:`\log(\sigma_T / \sigma)`.
+        ``seed``. Score flow has run for the time :math:`\log(\sigma_T / \sigma)`. As N - 1 edges at
+        right angles have no room in fewer dimensions, d is held there.
     """
     width, most = MAX_DIM + 2, 500
 
@@ -55,6 +56,7 @@ def two_flows() -> Live:
         return portable_normals(stream(seed, STARTS), most * width).reshape(most, width)
 
     def frame(N, d, rho, gone, threshold, n, seed):
+        d = max(d, N - 1)
         data, y = orthogonal_set(N, d), drawn(seed)[:n]
         denoiser, left = RampDenoiser(data, rho), 1 - gone
         time = -math.log(left) if left > 0 else math.inf
@@ -69,7 +71,7 @@ def two_flows() -> Live:
 
     axes = (
         Range("N", "training points N", 3, 31, 6, digits=0),
-        Range("d", "dimension d", 30, MAX_DIM, 30, digits=0),
+        Range("d", "dimension d", 2, MAX_DIM, 30, digits=0),
         Range("rho", "ball radius ρ at the start", 0.01, 0.49, 0.3),
         Range("gone", "noise removed, 1 − σ / σ_T", 0, 1, 1),
         Range("threshold", "threshold", 0.05, 0.4, 0.2),

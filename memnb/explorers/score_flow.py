@@ -145,6 +145,7 @@ def counts() -> Live:
     Live
         Controls: ``N``, ``d``, ball radius ``rho``, ``threshold``, number of starts ``n``, their
         ``seed``, the time ``r`` at which counts are spelled out, and the ``norm`` of distances.
+        As N - 1 edges at right angles have no room in fewer dimensions, d is held there.
     """
     # The fall onto the box takes about log(sqrt(d) / threshold), 2.6 to 5.1, and is sudden.
     times = torch.cat([uniform_grid(1, 6, 21), log_uniform_grid(6, 300, 13)[1:]])
@@ -156,6 +157,7 @@ def counts() -> Live:
         return numbers.reshape(most, width)
 
     def frame(N, d, rho, threshold, n, seed, r, norm):
+        d = max(d, N - 1)
         data, norm, y = orthogonal_set(N, d), NORM_OF[norm], drawn(seed)[:n, :d]
         denoiser = RampDenoiser(data, rho)
 
@@ -172,7 +174,7 @@ def counts() -> Live:
 
     axes = (
         Range("N", "training points N", 2, edges + 1, 11, digits=0),
-        Range("d", "dimension d", edges, width, 30, digits=0),
+        Range("d", "dimension d", 1, width, 30, digits=0),
         Range("rho", "ball radius ρ", 0.01, 0.49, 0.1),
         Range("threshold", "threshold", 0.05, 0.4, 0.2),
         Range("n", "starts", 500, most, 500, digits=0),

@@ -45,6 +45,7 @@ def drawn(view, seed):
 
 
 def check_counts(shown, N, d, rho, threshold, n, seed, r, norm):
+    d = max(d, N - 1)  # N - 1 edges have no room in fewer dimensions
     data, norm = memnb.orthogonal_set(N, d), score_flow.NORM_OF[norm]
     y = memnb.score_flow(drawn("counts", seed)[:n, :d], memnb.RampDenoiser(data, rho), r)
     assert shown["counts"] == list(memnb.classify(y, data, threshold, norm).counts().values())

@@ -23,7 +23,8 @@ def test_the_page_draws_the_numbers_of_python(page, seed):
         """async ({ state }) => {
           const { Normals } = await import("/random.js");
           const normals = new Normals(state, 100, 60);
-          normals.upTo(7);
+          normals.upTo(7, 2, 9);
+          normals.upTo(20, 0, 31);
           return JSON.stringify([...normals.upTo(100)]);
         }""",
         {"state": generator.initial_seed()},
@@ -44,11 +45,12 @@ def starts(K, dim, rho):
 
 
 CLASSES_AT = """async ({ y, K, rho, t, inf, times }) => {
-  const { Flow, classesAt } = await import("/counts.js");
+  const { Flow, SquaredNorms, classesAt } = await import("/counts.js");
   const [n, width] = [y.length, y[0].length];
   const flow = new Flow(n, K, rho).upTo(n, y.flat(), width);
-  const off = y.map((x) => x.slice(K).reduce((sum, v) => sum + v * v, 0));
-  return times.map((r) => [...classesAt(flow, off, n, K, r, t, inf)]);
+  const off = new SquaredNorms(n, K, width).upTo(n, y.flat(), width).values;
+  return times.map((r) => [[0, 9], [9, n]].flatMap((rows) =>
+    [...classesAt(flow, off, rows, K, r, t, inf)]));
 }"""
 
 

@@ -41,6 +41,7 @@ def test_coordinates_of_both_flows(page):
 
 
 def check(live, N, d, rho, gone, threshold, n, seed):
+    d = max(d, N - 1)  # edges have no room in fewer dimensions
     numbers = portable_normals(stream(seed, probability_flow.STARTS), MOST * WIDTH)
     y = numbers.reshape(MOST, WIDTH)[:n, :d]
     data = memnb.orthogonal_set(N, d)
