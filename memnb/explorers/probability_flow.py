@@ -72,8 +72,8 @@ def two_flows() -> Live:
     axes = (
         Range("N", "training points N", 3, 31, 6, digits=0),
         Range("d", "dimension d", 2, MAX_DIM, 30, digits=0),
-        Range("rho", "ball radius ρ at the start", 0.01, 0.49, 0.3),
-        Range("gone", "noise removed, 1 − σ / σ_T", 0, 1, 1),
+        Range("rho", "initial radius ρ", 0.01, 0.49, 0.3),
+        Range("gone", "noise removed", 0, 1, 1),
         Range("threshold", "threshold", 0.05, 0.4, 0.2),
         Range("n", "starts", 50, most, 160, digits=0),
         Range("seed", "seed of the starts", 0, 99, 0, digits=0),
