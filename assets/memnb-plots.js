@@ -146,6 +146,9 @@
         if (out[part] && out[part].color === "ink") out[part] = { ...out[part], color };
       }
       if (out.type === "bar" && out.error_y) out.error_y = { color, ...out.error_y };
+      // Blue is hard to see where much of a dark page shines through.
+      const { opacity } = out.marker || {};
+      if (isDark() && opacity) out.marker = { ...out.marker, opacity: Math.max(0.9, opacity) };
       return out;
     });
   }
