@@ -27,8 +27,7 @@ PAGES = [
 ]
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
-# Words that stand out too little from what is behind them
-CONTRAST = """() => {
+RATIO = """
   const parse = (c) => (c.match(/[\\d.]+/g) || []).map(Number);
   const light = ([r, g, b]) => {
     const f = (v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
@@ -41,19 +40,25 @@ CONTRAST = """() => {
     }
     return [255, 255, 255];
   };
-  const ratio = (e, color) => {
-    const [a, b] = [light(parse(color)), light(ground(e))].sort((x, y) => y - x);
+  const between = (one, other) => {
+    const [a, b] = [light(one), light(other)].sort((x, y) => y - x);
     return (a + 0.05) / (b + 0.05);
   };
-  const pick = (selector, key) => [...document.querySelectorAll(selector)]
+  const ratio = (e, color) => between(parse(color), ground(e));
+"""
+# Words that stand out too little from what is behind them, of the page or of a part of it
+CONTRAST = f"""(part) => {{
+  {RATIO}
+  const pick = (selector, key) => [...(part || document).querySelectorAll(selector)]
     .filter((e) => e.textContent.trim() && e.getClientRects().length)
     .map((e) => [e.textContent.trim().slice(0, 30), ratio(e, getComputedStyle(e)[key])]);
   return [
     ...pick("article p, article td, article th, article label, article output", "color"),
     ...pick(".memnb-verdict, .memnb-caption", "color"),
-    ...pick(".memnb-plot svg text", "fill"),
+    ...pick(":is(.memnb-live, .memnb-explorer) :is(button, legend, select, span)", "color"),
+    ...pick(":is(.memnb-plot, .memnb-live-chart) svg text", "fill"),
   ].filter(([, r]) => r < 4.5);
-}"""
+}}"""
 
 
 # All formulas are there, which are set when the rest of the page is.
@@ -63,11 +68,12 @@ FORMULAS = "() => !window.MathJax || document.documentElement.dataset.formulas =
 class Visit:
     """A page that was opened, scrolled through and listened to."""
 
-    def __init__(self, browser, url, width, height, scheme="light"):
+    def __init__(self, browser, url, width, height, scheme="light", script=""):
         self.context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme
         )
         self.page = self.context.new_page()
+        self.page.add_init_script(script)
         self.complaints, self.requests, self.weight = [], [], 0
         self.answers = []
         self.page.on("response", lambda answer: self.answers.append(answer))
@@ -108,6 +114,11 @@ class Visit:
 
     def __exit__(self, *_):
         self.context.close()
+
+
+def switch(view, scheme):
+    view.emulate_media(color_scheme=scheme)
+    view.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
 
 
 EXPLORERS_FIT = (

@@ -2,7 +2,6 @@
 
 import math
 
-import pytest
 import torch
 from formulas import CLOSE, N_CASES, call
 from visits import LivePage
@@ -76,10 +75,3 @@ def test_every_slider_at_both_ends_a_link_and_play(browser, site_url):
             arg=gone,
         )
         live.button("Pause").click()
-
-
-@pytest.mark.parametrize("width", [390])
-def test_it_fits_a_phone(browser, site_url, width):
-    with LivePage(browser, f"{site_url}/{PAGE}", name="two-flows", width=width) as live:
-        assert live.fits(width)
-        check(live, **EXPLORER.start)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fontTools.ttLib import TTFont
-from visits import ARTIFACTS, CHAPTERS, CONTRAST, EXPLORERS_FIT, PAGES, SITE, WIDTHS, Visit
+from visits import ARTIFACTS, CHAPTERS, CONTRAST, EXPLORERS_FIT, PAGES, SITE, WIDTHS, Visit, switch
 
 FIRST_LOAD = 800_000  # bytes of a page and all that it loads before it is scrolled, compressed
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
@@ -69,11 +69,6 @@ def check_icons(view):
     for content, weight in icons:
         assert weight == "900"
         assert all(ord(character) in solid for character in json.loads(content)), content
-
-
-def switch(view, scheme):
-    view.emulate_media(color_scheme=scheme)
-    view.wait_for_function(f"document.documentElement.dataset.theme === '{scheme}'")
 
 
 def check_access(view, schemes):
