@@ -394,8 +394,8 @@ export class Spectrum {
     });
     this.chart.svg.dataset.values = JSON.stringify(values);
     this.chart.svg.dataset.hellinger = String(hellinger);
-    const close = (h) => (h > 0.99999 && h < 1 ? `1 − ${(1 - h).toExponential(1)}` : h.toFixed(4));
-    const words = `c = ${c.toFixed(3)}, H² = ${rank < d ? "1" : close(hellinger)}, `
+    const close = (h) => (h > 0.99999 && h < 1 ? `1\u00a0−\u00a0${(1 - h).toExponential(1).replace("-", "\u2011")}` : h.toFixed(4));
+    const words = `c = ${Number(c.toPrecision(3))}, H² = ${rank < d ? "1" : close(hellinger)}, `
       + (far === null ? "no limit for n ≤ d + 1" : `its limit ${close(-Math.expm1(d * far))}`);
     return {
       status: `With ${n} training points in ${d} dimensions, ${rank} variances are not zero; ${words}.`,

@@ -169,7 +169,7 @@ MOVING = """async (box) => {
   const [many, slider] = ["n", "rho"].map((name) => box.querySelector(`input[name=${name}]`));
   const frame = () => new Promise((next) => requestAnimationFrame(() => setTimeout(next)));
   const look = () => ({
-    rough: box.matches("[data-rough]"), held: box.style.contain,
+    rough: box.matches("[data-rough]"), held: getComputedStyle(box).contain,
     height: box.getBoundingClientRect().height,
     counts: [...box.querySelectorAll("canvas")].map((c) => JSON.parse(c.dataset.counts)),
   });
@@ -198,23 +198,71 @@ def test_what_moves_is_drawn_roughly_but_counted_fully_and_moves_nothing_else(br
         seen = live.box.evaluate(MOVING)
         for before, moving, rest in seen:
             assert (moving["rough"], rest["rough"]) == (True, False)
-            assert "size" in moving["held"] and rest["held"] == ""
+            assert all("size" in look["held"] for look in (before, moving, rest))
             assert moving["counts"] == rest["counts"]
             assert [sum(counts) for counts in rest["counts"]] == [500, 500]
             # Not even by a part of a pixel, which would have all of the page painted again
             assert moving["height"] == pytest.approx(before["height"], abs=1e-3)
         heights = [moving["height"] - rest["height"] for _, moving, rest in seen]
         assert min(heights) < -1  # a line of counts has come
-        held = "document.querySelector('.memnb-live').style.height"
+        # At rest it is as high as what is in it, however it came to rest, and on paper, too
+        fits = "(([box, inner]) => Math.abs(box.clientHeight - inner.offsetHeight - 24) <= 1)"
+        both = "['.memnb-live', '.memnb-live-inner'].map((s) => document.querySelector(s))"
         for stop in ("Pause", "Reset"):
             live.button("Play").click()
-            live.page.wait_for_function(held)
+            live.page.wait_for_function("document.querySelector('.memnb-live[data-rough]')")
             live.button(stop).click()
-            live.page.wait_for_function(f"!{held}")
+            live.page.wait_for_function("!document.querySelector('.memnb-live[data-rough]')")
+            assert live.page.evaluate(f"{fits}({both})")
             live.button("Reset").click()
         live.button("Play").click()
-        live.page.wait_for_function(held)
-        assert live.page.evaluate(f"dispatchEvent(new Event('beforeprint')) && {held}") == ""
+        live.page.wait_for_function("document.querySelector('.memnb-live[data-rough]')")
+        live.page.emulate_media(media="print")
+        assert live.page.evaluate(f"dispatchEvent(new Event('beforeprint')) && {fits}({both})")
+        assert live.box.evaluate("(box) => getComputedStyle(box).contain") == "none"
+        live.page.emulate_media(media="screen")
+        live.page.set_viewport_size({"width": 700, "height": 900})
+        live.page.wait_for_function(f"{fits}({both})")
+
+
+STAMPED = """async () => {
+  const { Stage } = await import("/stage.js");
+  const parent = document.body.appendChild(document.createElement("div"));
+  parent.style.width = "300px";
+  const stage = new Stage(parent, "symbols", [0, 1], () => {});
+  stage.square.style.height = "300px";
+  stage.begin("rgb(0, 0, 0)");
+  const picture = (how, label) => {
+    stage.begin("rgb(0, 0, 0)");
+    stage.pen.globalAlpha = 0.75;
+    const points = Array.from({ length: 15 }, (_, k) => [0.06 * k, 0.06 * k + 0.03]);
+    stage[how](points, label, 4);
+    stage[how](points.map(([x, y]) => [x + 0.01, y]), (label + 1) % 5, 4);
+    stage.pen.globalAlpha = 1;
+    stage.lay();
+    return stage.pen.getImageData(0, 0, stage.canvas.width, stage.canvas.width).data;
+  };
+  return [0, 1, 2, 3, 4].map((label) => {
+    const [a, b] = ["marks", "stamp"].map((how) => picture(how, label));
+    const sums = [a, b].map((data) => [0, 1, 2, 3].map((part) => {
+      let sum = 0;
+      for (let k = 0; k < data.length; k += 4) sum += data[k + 3] * (part < 3 ? data[k + part] : 255);
+      return sum / 255 ** 2;
+    }));
+    let most = 0;
+    for (let k = 3; k < a.length; k += 4) most = Math.max(most, a[k], b[k]);
+    return { sums, most, ratio: devicePixelRatio };
+  });
+}"""
+
+
+def test_symbols_that_move_have_the_shape_and_color_of_those_at_rest(page):
+    """Their ink, in all and of each color, is the same to what half a pixel at an edge makes."""
+    for label, found in enumerate(page.evaluate(STAMPED)):
+        drawn, stamped = found["sums"]
+        assert drawn[3] > 300, "hardly anything was drawn"
+        for a, b in zip(drawn, stamped, strict=True):
+            assert b == pytest.approx(a, rel=0.05, abs=0.01 * drawn[3]), (label, found["sums"])
 
 
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
