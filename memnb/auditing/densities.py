@@ -23,7 +23,6 @@ Columns are divided by their standard deviation in the training set for the firs
 """
 
 import numpy as np
-from scipy.special import logsumexp
 from scipy.stats import norm
 
 from memnb.stats import wilson
@@ -63,9 +62,11 @@ def delta_of_points(t: np.ndarray, o: np.ndarray, g: np.ndarray, width: float) -
         logs.append(exponent)
         signs.append(np.full(len(exponent), float(sign)))
     logs, signs = np.concatenate(logs), np.concatenate(signs)
-    top = logs.max()
-    value, sign = logsumexp(logs - top, b=signs, return_sign=True)
-    return float(sign * np.exp(value))
+    largest = logs == logs.max()
+    # The largest ones apart, which are whole numbers: so they cancel exactly where they do
+    whole = signs[largest].sum()
+    rest = np.where(largest, 0.0, signs * np.exp(logs - logs.max())).sum()
+    return float(whole * (1 + rest / whole) if whole else rest)
 
 
 def delta_of_pixels(t: np.ndarray, o: np.ndarray, g: np.ndarray, width: float) -> float:

@@ -278,6 +278,13 @@ def test_delta_is_that_of_quadrature():
     assert ratio == pytest.approx(-1, rel=2)  # both sets exchanged: the sign turns
 
 
+def test_delta_has_a_sign_where_its_largest_terms_cancel():
+    """As in discrete data: both sets have a pair of equal points, and only one a near pair."""
+    t, o, g = (np.array(x)[:, None] for x in ([0, 0, 3.0], [0, 0, 9.0], [20.0, 30.0, 40.0]))
+    assert delta_of_points(t, o, g, 1.0) == pytest.approx(4 * np.exp(-9 / 4), rel=1e-6)
+    assert delta_of_points(o, t, g, 1.0) == pytest.approx(-4 * np.exp(-9 / 4), rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("flow", "scale"), [("score flow", 0.2), ("score flow", 0.3), ("probability flow", 0.04)]
 )
