@@ -11,9 +11,6 @@ import re
 import unicodedata
 from pathlib import Path
 
-from fontTools import subset
-from fontTools.ttLib import TTFont
-
 __all__ = ["lighten"]
 
 _ICON_SCRIPT = re.compile(r"\s*<script[^>]*fontawesome\.js[^>]*></script>")
@@ -79,6 +76,9 @@ def lighten(site: Path) -> None:
 
 def _keep(font: Path, codes: set[int]) -> None:
     """Keep the glyphs of some characters in a font."""
+    from fontTools import subset  # slow to import, and for builds only
+    from fontTools.ttLib import TTFont
+
     with TTFont(font) as whole:
         part = subset.Subsetter(subset.Options(notdef_outline=True))
         part.populate(unicodes=codes)
