@@ -20,15 +20,17 @@ from typing import Any
 import yaml
 
 from memnb.book import api, benchmarks, dialect, pages, publish, scaling, verdicts, weight
-from memnb.book.execute import ended, execute
+from memnb.book.execute import SLOW, ended, execute
 from memnb.book.layout import Layout
-from memnb.figures.display import live_script
 from memnb.processes import tied
 
 __all__ = ["BuildFailed", "build", "serve"]
 
 
 BENCHMARKS, UNITS = Path("results", "benchmarks.json"), Path("results", "units.json")
+_JUPYTER_BOOK = (  # its command, without what takes long to import
+    f"import sys; sys.modules[{SLOW!r}] = None; from jupyter_book.cli.main import main; main()"
+)
 _FOR_TOOLS = re.compile(r"[ ]+# fmt: skip$", re.MULTILINE)
 
 
@@ -85,6 +87,8 @@ def _measured(layout: Layout, where: Path) -> dict[str, Any]:
 
 def _stage(layout: Layout, stage: Path, chapters: list[str], config: dict[str, Any]) -> str:
     """Copy what Sphinx needs into ``stage``; returns where the site is to be published."""
+    from memnb.figures.display import live_script  # loads plotly, which other commands do without
+
     notebooks, records = {}, {}
     known = dialect.sources(layout.root / "book" / "references.bib")
     (stage / "notebooks").mkdir(parents=True)
@@ -140,7 +144,7 @@ def _site_fingerprint(layout: Layout, chapters: list[str]) -> str:
 def _sphinx(stage: Path, output: Path) -> Path:
     """Render the staged book; returns the folder of its pages."""
     command = [
-        str(Path(sys.executable).with_name("jupyter-book")),
+        *(sys.executable, "-P", "-c", _JUPYTER_BOOK),
         *("build", str(stage), "--path-output", str(output)),
         *("-W", "-n", "--keep-going"),
     ]
