@@ -1,24 +1,23 @@
 """Chapters 1 to 7: explorers; ``ALL`` maps each name to a factory with the book's defaults."""
 
-from memnb.explorers import (
-    auditing,
-    linear_model,
-    probability_flow,
-    score_flow,
-    simplex_data,
-    trained_denoisers,
-    unet_transition,
-)
+import importlib
+from typing import Any
+
 from memnb.explorers.base import Axis, Explorer
 
 __all__ = ["ALL", "Axis", "Explorer"]
 
-ALL = {
-    **score_flow.EXPLORERS,
-    **probability_flow.EXPLORERS,
-    **simplex_data.EXPLORERS,
-    **trained_denoisers.EXPLORERS,
-    **linear_model.EXPLORERS,
-    **unet_transition.EXPLORERS,
-    **auditing.EXPLORERS,
-}
+_CHAPTERS = (
+    *("score_flow", "probability_flow", "simplex_data", "trained_denoisers"),
+    *("linear_model", "unet_transition", "auditing"),
+)
+
+
+def __getattr__(name: str) -> Any:
+    """``ALL``, when it is first used (PEP 562): a chapter loads its own explorers only."""
+    if name != "ALL":
+        raise AttributeError(f"module 'memnb.explorers' has no attribute {name!r}")
+    modules = [importlib.import_module(f"memnb.explorers.{chapter}") for chapter in _CHAPTERS]
+    value = {key: make for module in modules for key, make in module.EXPLORERS.items()}
+    globals()[name] = value
+    return value
