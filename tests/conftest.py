@@ -15,6 +15,19 @@ settings.register_profile("memnb", deadline=None, derandomize=True)
 settings.load_profile("memnb")
 
 
+# Minutes together
+LONGEST = (
+    "test_chapters_run_with_other_parameters",
+    "test_killed_builds_never_leave_a_broken_site",
+    "test_build_executes_only_what_changed_and_failure_leaves_the_site",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """The longest tests first: of several workers none begins one when the others are done."""
+    items.sort(key=lambda item: getattr(item, "originalname", "") not in LONGEST)
+
+
 @pytest.fixture
 def book(tmp_path):
     return Book(tmp_path / "book")
