@@ -36,37 +36,40 @@ __all__ = ["MAX_DIM", "delta_of_pixels", "delta_of_points", "density_criterion"]
 
 MAX_DIM = 16
 N_DRAWS, N_POINTS = 200, 25
+AT_ONCE = 10  # draws whose differences of points are formed together; they stay in the cache
 
 
-def delta_of_points(t: np.ndarray, o: np.ndarray, g: np.ndarray, width: float) -> float:
+def delta_of_points(t: np.ndarray, o: np.ndarray, g: np.ndarray, width: float) -> np.ndarray:
     r"""Sign-preserving :math:`\Delta` of three sets of m points each in d dimensions.
 
     Parameters
     ----------
-    t, o, g : ndarray, shape (m, d)
-        Training, original and generated points.
+    t, o, g : ndarray, shape (..., m, d)
+        Training, original and generated points, of one draw or of many.
     width : float
         Width :math:`\epsilon` of all kernels.
 
     Returns
     -------
-    float
+    ndarray, shape (...)
         :math:`m^2 (4\pi\epsilon^2)^{d/2} \Delta` divided by its largest term, so that it neither
         overflows nor vanishes.
     """
     logs, signs = [], []
-    off = ~np.eye(len(t), dtype=bool)
-    for a, b, keep, sign in ((t, t, off, 1), (o, o, off, -1), (g, t, True, -2), (g, o, True, 2)):
-        squares = np.square(a[:, None] - b[None]).sum(axis=-1)
-        exponent = (-squares / (4 * width**2))[np.broadcast_to(keep, squares.shape)]
-        logs.append(exponent)
-        signs.append(np.full(len(exponent), float(sign)))
-    logs, signs = np.concatenate(logs), np.concatenate(signs)
-    largest = logs == logs.max()
+    off = ~np.eye(t.shape[-2], dtype=bool)
+    for a, b, keep, sign in ((t, t, off, 1), (o, o, off, -1), (g, t, None, -2), (g, o, None, 2)):
+        apart = a[..., :, None, :] - b[..., None, :, :]
+        squares = np.square(apart, out=apart).sum(axis=-1)
+        some = squares.reshape(*squares.shape[:-2], -1) if keep is None else squares[..., keep]
+        logs.append(-some / (4 * width**2))
+        signs.append(np.full(some.shape[-1], float(sign)))
+    logs, signs = np.concatenate(logs, axis=-1), np.concatenate(signs)
+    top = logs.max(axis=-1, keepdims=True)
     # The largest ones apart, which are whole numbers: so they cancel exactly where they do
-    whole = signs[largest].sum()
-    rest = np.where(largest, 0.0, signs * np.exp(logs - logs.max())).sum()
-    return float(whole * (1 + rest / whole) if whole else rest)
+    whole = np.where(logs == top, signs, 0.0).sum(axis=-1)
+    rest = np.where(logs == top, 0.0, signs * np.exp(logs - top)).sum(axis=-1)
+    scale = np.where(whole == 0, 1.0, whole)
+    return scale * (whole / scale + rest / scale)
 
 
 def delta_of_pixels(t: np.ndarray, o: np.ndarray, g: np.ndarray, width: float) -> float:
@@ -86,7 +89,10 @@ def delta_of_pixels(t: np.ndarray, o: np.ndarray, g: np.ndarray, width: float) -
     """
 
     def pairs(a, b):
-        return np.exp(-np.square(a[:, None] - b[None]) / (4 * width**2)).sum() / a.shape[1]
+        terms = a[:, None] - b[None]  # many numbers, so all is done in their place
+        np.square(terms, out=terms)
+        np.divide(terms, -4 * width**2, out=terms)
+        return np.exp(terms, out=terms).sum() / a.shape[1]
 
     # The terms i = j are m in both of the first two sums and cancel
     return float(pairs(t, t) - pairs(o, o) - 2 * pairs(g, t) + 2 * pairs(g, o))
@@ -122,7 +128,6 @@ def density_criterion(sets: Sets, seed: int) -> Measure | None:
     spread = _spread(sets.training)
     scale = np.ones(dim) if pixels else np.where(spread > 0, spread, 1.0)
     width = float(spread.mean()) / N_POINTS if pixels else N_POINTS ** (-1 / dim)
-    delta = delta_of_pixels if pixels else delta_of_points
     training, new, held_out = (np.arange(len(x)) for _, x in sets.items())
     # At random, since held-out points may be sorted
     mixed = numpy_stream(seed, "audit halves").permutation(held_out)
@@ -134,16 +139,23 @@ def density_criterion(sets: Sets, seed: int) -> Measure | None:
     ):
         random = numpy_stream(seed, f"audit densities of {name}")
         count = 0
-        for _ in range(N_DRAWS):
-            picked = [
-                x[random.choice(rows, N_POINTS, replace=False)] / scale
-                for x, rows in (
-                    (sets.training, training),
-                    (sets.held_out, originals),
-                    generated,
-                )
+        for _ in range(N_DRAWS // AT_ONCE):
+            draws = [
+                [
+                    x[random.choice(rows, N_POINTS, replace=False)] / scale
+                    for x, rows in (
+                        (sets.training, training),
+                        (sets.held_out, originals),
+                        generated,
+                    )
+                ]
+                for _ in range(AT_ONCE)
             ]
-            count += delta(*picked, width) > 0
+            if pixels:
+                count += sum(delta_of_pixels(*picked, width) > 0 for picked in draws)
+            else:
+                picked = (np.stack(x) for x in zip(*draws, strict=True))
+                count += int((delta_of_points(*picked, width) > 0).sum())
         values[name] = wilson(count, N_DRAWS)
     (g, g_error), (h, h_error) = values["generated"], values["held_out"]
     return Measure(
