@@ -69,15 +69,19 @@ def with_explorers(text: str) -> str:
         If there is no explorer of a name.
     """
 
-    from memnb.explorers.score_flow import field  # loads torch, which other commands do without
-
-    explorers = {"preface": lambda: field(compact=True)}
+    explorers = {"preface": _preface}
 
     def html(found: re.Match[str]) -> str:
         name = check_choice("explorer", found[1], tuple(explorers))
         return f"```{{raw}} html\n{explorers[name]().html()}\n```"
 
     return re.sub(r"^% explorer: (\S+)$", html, text, flags=re.M)
+
+
+def _preface() -> Any:
+    from memnb.explorers.score_flow import field  # loads torch, which other pages do without
+
+    return field(compact=True)
 
 
 def load(path: Path) -> Any:

@@ -6,6 +6,7 @@ follow from it. While it is empty, none of them is there.
 """
 
 import html
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -122,13 +123,20 @@ def downloads(
     repository : mapping
         ``url`` and ``branch``; with an empty address the first cell says what to do by hand.
     """
-    import nbformat  # here, as it takes seconds that a refusal must not wait for
-
     text = _CLONED.format(**repository) if repository.get("url") else _BY_HAND
+    first = {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": "install",
+        "metadata": {},
+        "outputs": [],
+        "source": text.splitlines(keepends=True),
+    }
     for chapter in chapters:
-        notebook = nbformat.read(notebooks / f"{chapter}.ipynb", as_version=4)
-        notebook.cells.insert(0, nbformat.v4.new_code_cell(text, id="install"))
-        nbformat.write(notebook, site / "_sources" / "notebooks" / f"{chapter}.ipynb")
+        notebook = json.loads((notebooks / f"{chapter}.ipynb").read_text())
+        notebook["cells"].insert(0, first)
+        written = json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True)
+        (site / "_sources" / "notebooks" / f"{chapter}.ipynb").write_text(written + "\n")
 
 
 def _description(page: str) -> str:
