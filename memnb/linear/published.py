@@ -13,6 +13,7 @@ References
 P2, eqs. (16) to (21).
 """
 
+import functools
 import math
 
 import numpy as np
@@ -22,7 +23,7 @@ from numpy.typing import DTypeLike
 from memnb.streams import numpy_stream
 from memnb.validation import check_choice, check_integer
 
-from .draws import Setting, draw_originals, draw_training
+from .draws import Setting, draw_originals, draw_training, fixed_originals
 from .model import Generated, LinearModel
 
 __all__ = [
@@ -148,6 +149,14 @@ def hellinger_printed(y: np.ndarray, x: np.ndarray, model: LinearModel) -> float
     return 1 - math.exp(0.25 * log_det - 0.5 * log_half + exponent)
 
 
+@functools.lru_cache(maxsize=4)
+def _pairs_of_originals(seed, dim, n_originals, sigma):
+    """Pair term of the fixed original set in single precision; it is the same for all n."""
+    originals = (sigma * fixed_originals(seed, dim, n_originals)).numpy().astype(np.float32)
+    width = np.float32(n_originals) ** np.float32(-1 / dim)
+    return pair_term(originals, width, sigma)
+
+
 def signs(setting: Setting, n_simulations: int, seed: int) -> torch.Tensor:
     r"""Signs of :math:`\Delta` by :func:`delta_direct` in single precision, as printed.
 
@@ -170,8 +179,7 @@ def signs(setting: Setting, n_simulations: int, seed: int) -> torch.Tensor:
     check_integer("n_simulations", n_simulations, 1)
     check_choice("originals", setting.originals, ("fixed",))
     originals = draw_originals(setting, seed).numpy().astype(np.float32)
-    width = np.float32(len(originals)) ** np.float32(-1 / setting.dim)
-    pairs = pair_term(originals, width, setting.sigma)
+    pairs = _pairs_of_originals(seed, setting.dim, setting.n_originals, setting.sigma)
     values = [
         delta_direct(
             *(part.numpy() for part in draw_training(setting, seed, k)),
