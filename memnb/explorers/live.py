@@ -105,6 +105,10 @@ def _page_class() -> type[_Page]:
         "export default { render({ model, el }) {\n"
         "  const box = document.createElement('div');\n"
         "  box.className = 'memnb-live';\n"
+        # Else JupyterLab takes the arrow keys, to go from cell to cell and to fold sections
+        "  box.addEventListener('keydown', (event) => {\n"
+        "    if (event.key.startsWith('Arrow')) event.stopPropagation();\n"
+        "  });\n"
         "  el.append(box);\n"
         "  mount(box, model.get('spec'));\n"
         "} };\n"

@@ -35,6 +35,22 @@ KINDS = {
 }
 
 
+class _Figure(go.FigureWidget):
+    """A figure that keeps what it is told, and as wide as its place when the window changes."""
+
+    def __init__(self, figure: go.Figure) -> None:
+        super().__init__(figure)
+        self._config = {**self._config, "responsive": True}
+
+    @staticmethod
+    def _remove_overlapping_props(*_parts: Any) -> list[Any]:
+        """Nothing: the page tells what it has drawn, arrays too, at which plotly's own fails.
+
+        It would take from the figure what the page has told, which then were set at each frame.
+        """
+        return []
+
+
 class _Controls:
     """The controls of an explorer, which never leave the combinations that have a frame."""
 
@@ -102,7 +118,7 @@ def widget(explorer: Explorer) -> ipywidgets.VBox:
     -------
     ipywidgets.VBox
     """
-    figure = go.FigureWidget(explorer.figure())
+    figure = _Figure(explorer.figure())
     controls = _Controls(explorer, figure)
     rows = ipywidgets.GridBox(
         list(controls.of.values()),

@@ -246,7 +246,9 @@ STAMPED = """async () => {
     const [a, b] = ["marks", "stamp"].map((how) => picture(how, label));
     const sums = [a, b].map((data) => [0, 1, 2, 3].map((part) => {
       let sum = 0;
-      for (let k = 0; k < data.length; k += 4) sum += data[k + 3] * (part < 3 ? data[k + part] : 255);
+      for (let k = 0; k < data.length; k += 4) {
+        sum += data[k + 3] * (part < 3 ? data[k + part] : 255);
+      }
       return sum / 255 ** 2;
     }));
     let most = 0;
