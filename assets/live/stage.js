@@ -41,9 +41,9 @@ export function list(box, attribute, rows) {
 // A color over a pixel, which is a word of blue, green, red and, last, opacity
 function mixed(below, color, over) {
   const old = below >>> 24;
-  if (old > 252 && (below & 0xffffff) === color) return below;
+  // Symbols of one color are one shape, as where they are drawn in one path.
+  if ((below & 0xffffff) === color) return color | (Math.max(old, Math.round(255 * over)) << 24);
   const opacity = Math.round(255 * over + old * (1 - over));
-  if ((below & 0xffffff) === color) return color | (opacity << 24);
   const share = 255 * over / opacity;
   const part = (shift) => {
     const [from, to] = [(below >> shift) & 255, (color >> shift) & 255];

@@ -235,7 +235,7 @@ STAMPED = """async () => {
   const picture = (how, label) => {
     stage.begin("rgb(0, 0, 0)");
     stage.pen.globalAlpha = 0.75;
-    const points = Array.from({ length: 15 }, (_, k) => [0.06 * k, 0.06 * k + 0.03]);
+    const points = Array.from({ length: 45 }, (_, k) => [0.021 * k, 0.021 * k + 0.03]);
     stage[how](points, label, 4);
     stage[how](points.map(([x, y]) => [x + 0.01, y]), (label + 1) % 5, 4);
     stage.pen.globalAlpha = 1;
@@ -244,27 +244,27 @@ STAMPED = """async () => {
   };
   return [0, 1, 2, 3, 4].map((label) => {
     const [a, b] = ["marks", "stamp"].map((how) => picture(how, label));
-    const sums = [a, b].map((data) => [0, 1, 2, 3].map((part) => {
+    return [a, b].map((data) => [0, 1, 2, 3].map((part) => {
       let sum = 0;
       for (let k = 0; k < data.length; k += 4) {
         sum += data[k + 3] * (part < 3 ? data[k + part] : 255);
       }
       return sum / 255 ** 2;
     }));
-    let most = 0;
-    for (let k = 3; k < a.length; k += 4) most = Math.max(most, a[k], b[k]);
-    return { sums, most, ratio: devicePixelRatio };
   });
 }"""
 
 
 def test_symbols_that_move_have_the_shape_and_color_of_those_at_rest(page):
-    """Their ink, in all and of each color, is the same to what half a pixel at an edge makes."""
+    """Their ink, in all and of each color, differs by less than 3 %.
+
+    Thin lines, of which crosses consist, lose up to a quarter of theirs at whole pixels.
+    """
     for label, found in enumerate(page.evaluate(STAMPED)):
-        drawn, stamped = found["sums"]
+        drawn, stamped = found
         assert drawn[3] > 300, "hardly anything was drawn"
         for a, b in zip(drawn, stamped, strict=True):
-            assert b == pytest.approx(a, rel=0.05, abs=0.01 * drawn[3]), (label, found["sums"])
+            assert b == pytest.approx(a, rel=0.03 if label < 3 else 0.25, abs=1), (label, found)
 
 
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
