@@ -6,6 +6,7 @@ import shutil
 import threading
 
 import pytest
+from lab import started
 from support import ROOT
 from visits import SITE
 
@@ -49,6 +50,17 @@ def site_url():
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def lab_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="session")
+def lab(lab_folder):
+    with started(lab_folder) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -1,92 +1,30 @@
 """Every chapter as JupyterLab shows it, and one of them end to end."""
 
 import json
-import os
 import re
-import shutil
-import socket
 import statistics
-import subprocess
-import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
+from lab import TOASTS, run_all
 from support import ROOT
 from visits import ARTIFACTS, CHAPTERS
 
 from memnb.book.dialect import sources
 
-TOASTS = ".Toastify__toast, .jp-Dialog"  # questions before the start
 PLOT = ".js-plotly-plot"
-PROMPTS = "[...document.querySelectorAll('.jp-InputPrompt')].map((e) => e.textContent)"
 STATE = "(p) => JSON.stringify(p._fullData.map((t) => [t.name, t.x && Array.from(t.x)]))"
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """JupyterLab as ``make lab`` starts it, with private settings and a copy of the chapters."""
-    home = tmp_path_factory.mktemp("lab")
-    for folder in ("notebooks", "book"):
-        shutil.copytree(ROOT / folder, home / "root" / folder)
-    # Cells outside the window are drawn, too, so that their text can be read
-    tracker = home / "s" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
-    tracker.parent.mkdir(parents=True)
-    tracker.write_text('{"windowingMode": "none"}')
-    rule = re.search(
-        r"^lab: .*\n\t.*jupyter lab (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE
-    )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folders = {
-        name: str(home / name.lower())
-        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
-    }
-    folders |= {"JUPYTERLAB_SETTINGS_DIR": str(home / "s"), "IPYTHONDIR": str(home / "i")}
-    command = [
-        *(sys.executable, "-m", "jupyterlab"),
-        *("--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1"),
-        *("--IdentityProvider.token=", f"--ServerApp.root_dir={home / 'root'}"),
-        *rule[1].split(),
-    ]
-    with open(home / "log", "w") as log:
-        job = subprocess.Popen(command, env={**os.environ, **folders}, stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}"
-    for _ in range(120):
-        try:
-            urllib.request.urlopen(f"{url}/api", timeout=2)
-            break
-        except OSError:
-            time.sleep(0.5)
-    else:
-        job.kill()
-        pytest.fail("JupyterLab did not start:\n" + (home / "log").read_text()[-2000:])
-    yield url
-    job.terminate()
-    job.wait()
 
 
 def test_a_slider_in_lab_moves_the_plot(browser, lab):
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
     page = context.new_page()
-    page.goto(f"{lab}/lab/tree/notebooks/01-score-flow.ipynb?reset")
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-    # A click before the kernel has answered is lost: the status bar knows, the toolbar does not
-    page.get_by_text(re.compile(r"\| Idle$")).wait_for(timeout=120_000)
-    assert page.locator(TOASTS).count() == 0, "a question before the start"
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_text(re.compile("^Run All Cells$")).first.click()
-    page.wait_for_selector(".jp-OutputArea .noUi-handle", timeout=300_000, state="attached")
+    run_all(page, f"{lab}/lab/tree/notebooks/01-score-flow.ipynb?reset")
     explorer = page.locator(".jp-OutputArea-output:has(.noUi-handle)").first
     explorer.scroll_into_view_if_needed()
     plot = explorer.locator(PLOT).first
     plot.wait_for(timeout=60_000)
-    # Run All is over when no cell is marked as busy.
-    page.wait_for_function(f"!{PROMPTS}.some((p) => p.includes('*'))", timeout=300_000)
-    errors = page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']")
-    assert errors.count() == 0, errors.first.inner_text()
     claim = page.locator(".jp-OutputArea .memnb-claim").first
     assert claim.evaluate("(e) => getComputedStyle(e).borderLeftWidth") == "4px"
     badge = claim.locator(".memnb-reproduced").first
