@@ -101,6 +101,10 @@ def keys_move_a_slider_and_the_state_is_in_the_name(live):
         "([id, words]) => document.getElementById(id).ariaLabel.includes(words)",
         arg=[f"explorer-{live.name}", words],
     )
+    shown = live.after(lambda: live.slide("d", -1e9))
+    check_counts(shown, **now | {"N": 31, "d": 1})
+    note = live.box.locator(".memnb-live-note").inner_text()
+    assert note.endswith("31 points at right angles need 30 dimensions: d is held at 30.")
 
 
 @pytest.mark.parametrize(

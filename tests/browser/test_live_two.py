@@ -65,6 +65,8 @@ def test_every_slider_at_both_ends_a_link_and_play(browser, site_url):
                 live.after(lambda a=axis.name, p=place: live.slide(a, p))
                 assert live.setting(axis.name) == getattr(axis, end)
                 check(live, **start | {axis.name: getattr(axis, end)})
+                held = "d is held at 5" in live.box.locator(".memnb-live-note").inner_text()
+                assert held == (axis.name == "d" and end == "low")
             live.after(lambda: live.button("Reset").click())
         words = f"{live.counts(1)[0]} at training points"
         assert words in live.box.locator("canvas").nth(1).get_attribute("aria-label")
