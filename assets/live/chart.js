@@ -35,6 +35,15 @@ export function ticks({ low, high, log, whole }) {
   });
 }
 
+// A function that keeps the last result under each name, as long as its arguments stay the same.
+export function keeper() {
+  const kept = {};
+  return (name, key, compute) => {
+    if (kept[name]?.key !== key) kept[name] = { key, value: compute() };
+    return kept[name].value;
+  };
+}
+
 export class Chart {
   constructor(parent, redraw) {
     this.stage = parent.appendChild(document.createElement("div"));

@@ -1,5 +1,5 @@
 // Endpoint classes of score flow against time: counts of drawn starts, and exact probabilities.
-import { Chart } from "./chart.js";
+import { Chart, keeper } from "./chart.js";
 import { chances } from "./chances.js";
 import { Normals } from "./random.js";
 import { CLASSES } from "./sets.js";
@@ -108,14 +108,8 @@ export const held = ({ N, d }) => (d < N - 1
 
 export class Counts {
   constructor(box, spec, change) {
-    Object.assign(this, { spec, kept: {} });
+    Object.assign(this, { spec, keep: keeper() });
     this.chart = new Chart(box, () => this.last && change({}));
-  }
-
-  // The last result under a name, as long as its arguments stay the same.
-  keep(name, key, compute) {
-    if (this.kept[name]?.key !== key) this.kept[name] = { key, value: compute() };
-    return this.kept[name].value;
   }
 
   // A rough picture has every fourth time, unless the whole one is there already.

@@ -1,6 +1,6 @@
 // The linear model: its fit, the spectrum of what it generates, and the limit of both, as in
 // memnb.linear.model, memnb.linear.divergences and memnb.linear.limit, with sigma = 1.
-import { Chart } from "./chart.js";
+import { Chart, keeper } from "./chart.js";
 import { Normals } from "./random.js";
 import { list } from "./stage.js";
 
@@ -336,13 +336,8 @@ export function limitAffinity(gamma, c) {
 
 export class Spectrum {
   constructor(box, spec, change) {
-    Object.assign(this, { spec, kept: {} });
+    Object.assign(this, { spec, keep: keeper() });
     this.chart = new Chart(box, () => this.last && change({}));
-  }
-
-  keep(name, key, compute) {
-    if (this.kept[name]?.key !== key) this.kept[name] = { key, value: compute() };
-    return this.kept[name].value;
   }
 
   // A rough picture has a limit of fewer points, and fewer digits of small variances.
