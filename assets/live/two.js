@@ -30,10 +30,11 @@ export class TwoFlows {
     const { states, width, most } = this.spec;
     const K = N - 1;
     const d = Math.max(state.d, K);
-    if (seed !== this.seed) this.normals = new Normals(states[seed], most, width);
+    // One coordinate of all starts after another; first, how far they are scattered in the picture
+    if (seed !== this.seed) this.normals = new Normals(states[seed], width, most);
     this.seed = seed;
-    this.normals.upTo(n, width - 2); // how far points are spread in the picture
-    const values = this.normals.upTo(n, 0, d);
+    const values = this.normals.upTo(d + 2, 0, n);
+    const number = (k, i) => values[(k + 2) * most + i];
     const lengths = new Float64Array(K).fill(1);
     const share = 1 - gone;
     const ink = getComputedStyle(this.area).color;
@@ -41,14 +42,12 @@ export class TwoFlows {
     const lines = this.panels.map((panel, which) => {
       const places = CLASSES.map(() => []);
       const labels = Array.from({ length: n }, (_, i) => {
-        const at = i * width;
-        for (let k = 0; k < K; k++) z[k] = moved(which, values[at + k], rho, share);
+        for (let k = 0; k < K; k++) z[k] = moved(which, number(k, i), rho, share);
         let off = 0;
-        for (let k = K; k < d; k++) off += values[at + k] ** 2;
+        for (let k = K; k < d; k++) off += number(k, i) ** 2;
         const label = classifyCoordinates(z, lengths, share * Math.sqrt(off), threshold);
         const spread = SPREAD * gone;
-        places[label].push([z[0] + spread * values[at + width - 2],
-          z[1] + spread * values[at + width - 1]]);
+        places[label].push([z[0] + spread * number(-2, i), z[1] + spread * number(-1, i)]);
         return label;
       });
       panel.begin(ink);

@@ -37,9 +37,10 @@ def two_flows() -> Live:
     r"""Score flow and probability flow from the same starts, side by side.
 
     The starts are drawn where the explorer is shown, from :math:`\mathcal{N}(0, I_d)` by
-    :func:`memnb.streams.portable_normals`, d columns of each row. In the picture points are
-    scattered by the last two columns times 0.04 and the share of the noise that is gone, because
-    most of them end on the same four corners. The counts are those of the unscattered points.
+    :func:`memnb.streams.portable_normals`, one coordinate of all starts after another. In the
+    picture points are scattered by two more numbers each, which come first, times 0.04 and the
+    share of the noise that is gone, because most of them end on the same four corners. The counts
+    are those of the unscattered points.
 
     Returns
     -------
@@ -53,19 +54,20 @@ def two_flows() -> Live:
 
     @lru_cache(maxsize=2)
     def drawn(seed):
-        return portable_normals(stream(seed, STARTS), most * width).reshape(most, width)
+        return portable_normals(stream(seed, STARTS), width * most).reshape(width, most).T
 
     def frame(N, d, rho, gone, threshold, n, seed):
         d = max(d, N - 1)
-        data, y = orthogonal_set(N, d), drawn(seed)[:n]
+        data, numbers = orthogonal_set(N, d), drawn(seed)[:n]
+        scatter, y = numbers[:, :2], numbers[:, 2 : d + 2]
         denoiser, left = RampDenoiser(data, rho), 1 - gone
         time = -math.log(left) if left > 0 else math.inf
         panels = {}
         for name, now in (
-            ("score flow", score_flow(y[:, :d], denoiser, time)),
-            ("probability flow", probability_flow(y[:, :d], denoiser, 1.0, left)),
+            ("score flow", score_flow(y, denoiser, time)),
+            ("probability flow", probability_flow(y, denoiser, 1.0, left)),
         ):
-            z = data.coordinates(now)[:, :2] + SPREAD * gone * y[:, -2:]
+            z = data.coordinates(now)[:, :2] + SPREAD * gone * scatter
             panels[name] = (z, classify(now, data, threshold))
         return figures.planes_figure(panels)
 

@@ -41,8 +41,8 @@ def test_coordinates_of_both_flows(page):
 
 def check(live, N, d, rho, gone, threshold, n, seed):
     d = max(d, N - 1)  # edges have no room in fewer dimensions
-    numbers = portable_normals(stream(seed, probability_flow.STARTS), MOST * WIDTH)
-    y = numbers.reshape(MOST, WIDTH)[:n, :d]
+    numbers = portable_normals(stream(seed, probability_flow.STARTS), WIDTH * MOST)
+    y = numbers.reshape(WIDTH, MOST)[2 : d + 2, :n].T
     data = memnb.orthogonal_set(N, d)
     for panel, now in enumerate(flows(y, memnb.RampDenoiser(data, rho), gone)):
         counts = memnb.classify(now, data, threshold).counts()
