@@ -2,6 +2,7 @@
 import { Stage, list, say } from "./stage.js";
 import { dot, minus, norm } from "./linalg.js";
 import { CLASSES, classify, sumMargin, sums, trainingSet, unknownSet } from "./sets.js";
+import { Twister } from "./random.js";
 import { denoise, empiricalBayes, probabilityPath, scorePath, stepped } from "./flows.js";
 
 export const LIMIT = 0.98; // of the largest radius, where a point's place leaves less than was asked for
@@ -110,7 +111,10 @@ const NAMES = ["training points", "virtual points", "the boundary", "the interio
 
 export class Plane {
   constructor(box, spec, change) {
-    const starts = spec.starts.map((y) => Float64Array.from(y));
+    const twister = new Twister(spec.twister);
+    const [low, width] = [spec.window[0] + 0.1, spec.window[1] - spec.window[0] - 0.2];
+    const starts = Array.from({ length: spec.most }, () =>
+      Float64Array.from([0, 1], () => low + width * twister.uniform()));
     Object.assign(this, { spec: { ...spec, starts }, change });
     this.area = box.appendChild(document.createElement("div"));
     this.area.className = "memnb-live-panels";

@@ -25,6 +25,7 @@ __all__ = ["EXPLORERS", "counts", "field", "plane"]
 
 MAX_DIM = 100
 STARTS = "starts drawn by the page"
+IN_WINDOW = "starts in the window"
 NORM_OF = {"L2": "l2", "L∞": "linf"}
 N_AXIS = Axis("N", "training points N", (3, 4, 6, 8, 11, 16, 21, 26, 31), 11, (3, 6, 11, 31))
 D_AXIS = Axis("d", "dimension d", (30, 40, 60, 80, MAX_DIM), 30, (30, 60, MAX_DIM))
@@ -36,6 +37,26 @@ THRESHOLD_AXIS = Axis(
 @cache
 def _starts(n_starts, seed):
     return gaussian_starts(n_starts, MAX_DIM, seed=seed)
+
+
+def window_starts(n_starts: int, seed: int) -> torch.Tensor:
+    r"""Starts all over the plane's window but for its edge, which the page draws, too.
+
+    Parameters
+    ----------
+    n_starts : int
+        Their number n; more begin with the same ones.
+    seed : int
+        Seed of the starts.
+
+    Returns
+    -------
+    Tensor of float64, shape (n, 2)
+        Uniform numbers, at least 0.1 from the edges of the window.
+    """
+    low, high = figures.WINDOW
+    numbers = torch.rand(n_starts, 2, generator=stream(seed, IN_WINDOW), dtype=torch.float64)
+    return low + 0.1 + (high - low - 0.2) * numbers
 
 
 def field(seed: int = 0, compact: bool = False) -> Live:
@@ -56,11 +77,8 @@ def field(seed: int = 0, compact: bool = False) -> Live:
         training points and one start can be moved. The first frame has the points at right angles
         and the score flow alone.
     """
-    data = orthogonal_set(3, 2)
-    low, high = figures.WINDOW
-    generator = stream(seed, "starts in the window")
-    starts = torch.rand(500, 2, generator=generator, dtype=torch.float64)
-    starts = (low + 0.1 + (high - low - 0.2) * starts).round(decimals=3)
+    data, most = orthogonal_set(3, 2), 40 if compact else 500
+    starts = window_starts(most, seed)
     bends = torch.cat([torch.zeros(1), log_uniform_grid(0.05, 40, 40)])
 
     def frame(rho, r, n, show):
@@ -81,21 +99,21 @@ def field(seed: int = 0, compact: bool = False) -> Live:
         "unit square, then slide along it to a corner; three corners are training points and "
         "the fourth, their sum, is a virtual point."
     )
-    if compact:
-        n, axes = 40, axes[:2]
-        starts = starts[:n]
     return Live(
-        partial(frame, n=n, show="score flow") if compact else frame,
-        axes,
+        partial(frame, n=most, show="score flow") if compact else frame,
+        axes[:2] if compact else axes,
         alt,
         "Where do these starts end?" if compact else "Score flow in the plane",
         number=None if compact else "1.2",
         view="plane",
-        given={"window": [low, high], "starts": starts.tolist(), "threshold": 0.2},
+        given={
+            "window": list(figures.WINDOW), "threshold": 0.2,
+            "twister": stream(seed, IN_WINDOW).initial_seed(), "most": most,
+        },
         state={"points": data.points.tolist(), "start": starts[:1].tolist()},
         play="r",
         compact=compact,
-    )
+    )  # fmt: skip
 
 
 def plane(n_starts: int = 150, seed: int = 0) -> Explorer:

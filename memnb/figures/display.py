@@ -35,8 +35,8 @@ __all__ = [
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 LIVE = (  # modules, each after what it uses
-    *("linalg", "sets", "events", "flows", "stage", "plane", "basins"),
-    *("random", "chart", "chances", "counts", "spectrum", "two"),
+    *("linalg", "sets", "events", "flows", "random", "stage", "plane", "basins"),
+    *("chart", "chances", "counts", "spectrum", "two"),
     "live",
 )
 _NUMBER = re.compile(r"[1-9]\d*\.[1-9]\d*")

@@ -7,7 +7,7 @@ import torch
 from formulas import CLOSE, N_CASES, call
 
 import memnb
-from memnb.explorers.score_flow import field
+from memnb.explorers.score_flow import field, window_starts
 from memnb.minnorm.denoisers import EmpiricalBayesDenoiser
 from memnb.minnorm.simplex import obtuse_simplex
 from memnb.streams import stream
@@ -224,7 +224,7 @@ def test_the_module_of_jupyterlab_draws_the_first_frame_of_python(page):
         }""",
         {"esm": widget._esm, "spec": widget.spec},
     )
-    y = torch.tensor(explorer.given["starts"][:60], dtype=torch.float64)
+    y = window_starts(60, 0)
     data = memnb.orthogonal_set(3, 2)
     end = memnb.score_flow(y, memnb.RampDenoiser(data, 0.1), math.inf)
     assert counts == list(memnb.classify(end, data).counts().values())
