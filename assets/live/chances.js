@@ -4,6 +4,7 @@ const FAR = 9; // standard deviations
 const ERROR = 18.4; // of the inversion
 const TERMS = 15;
 const AVERAGED = 11;
+const COUNT = TERMS + AVERAGED + 1;
 const NOTHING = 1e-17; // no weight of a node and no probability that small can be seen
 
 // Nodes and weights of the Gauss-Legendre rule, by Newton's method.
@@ -153,9 +154,9 @@ function interior(coordinate, t, K, nu) {
   return (high - low) / 2 * sum;
 }
 
-function inEuclid(coordinate, t, K, nu) {
-  const count = TERMS + AVERAGED + 1;
-  const [lows, highs, boxes] = [0, 1, 2].map(() => new Float64Array(2 * count));
+// Of one coordinate: near a low or a high end, and beyond the edge. It depends neither on K nor on d.
+function transforms(coordinate, t) {
+  const [lows, highs, boxes] = [0, 1, 2].map(() => new Float64Array(2 * COUNT));
   coordinate.quadrature(2 * t, (u, weight, v) => {
     const turn = v * v / (t * t);
     const size = weight * Math.exp(-ERROR / 2 * turn);
@@ -167,7 +168,7 @@ function inEuclid(coordinate, t, K, nu) {
     const s = -Math.sin(Math.PI * turn);
     let x = 1;
     let y = 0;
-    for (let k = 0; k < 2 * count; k += 2) {
+    for (let k = 0; k < 2 * COUNT; k += 2) {
       lows[k] += low * x;
       lows[k + 1] += low * y;
       highs[k] += high * x;
@@ -179,12 +180,18 @@ function inEuclid(coordinate, t, K, nu) {
       x = next;
     }
   });
+  return [lows, highs, boxes];
+}
+
+function inEuclid(coordinate, t, K, nu, kept) {
+  if (!kept.has(coordinate.r)) kept.set(coordinate.r, transforms(coordinate, t));
+  const [lows, highs, boxes] = kept.get(coordinate.r);
   const within = coordinate.within(0, 0.5).reduce(add);
   const shrunk = Math.exp(-2 * coordinate.r);
   const sums = [0, 0, 0];
   const results = [0, 0, 0];
   let [binomial, share] = [1, 0]; // Euler's averages of the last partial sums
-  for (let k = 0; k < count; k++) {
+  for (let k = 0; k < COUNT; k++) {
     const [re, im] = [ERROR / (2 * t * t), Math.PI * k / (t * t)];
     const low = [lows[2 * k], lows[2 * k + 1]];
     const high = [highs[2 * k], highs[2 * k + 1]];
@@ -204,12 +211,13 @@ function inEuclid(coordinate, t, K, nu) {
   return [...results, interior(coordinate, t, K, nu)];
 }
 
-// Probabilities of the five classes at time r, for K edges in d dimensions.
-export function chances(K, d, rho, r, t, inf) {
+// Probabilities of the five classes at time r, for K edges in d dimensions. For the same rho, t and
+// norm, `kept` saves most of the work when K or d changes.
+export function chances(K, d, rho, r, t, inf, kept = new Map()) {
   if (chiSquared((t * Math.exp(Math.min(r, 300))) ** 2, d - K) < NOTHING ** 0.75) {
     return [0, 0, 0, 0, 1]; // all are still far from the span of the data
   }
   const p = r === Infinity ? [...trainings(normal(0.5), normal(-0.5), K), 1, 0]
-    : (inf ? inMaximum : inEuclid)(new Coordinate(rho, r), t, K, d - K);
+    : (inf ? inMaximum : inEuclid)(new Coordinate(rho, r), t, K, d - K, kept);
   return [p[0], p[1] - p[0], p[2] - p[1] - p[3], p[3], 1 - p[2]].map((x) => Math.max(0, x));
 }

@@ -132,7 +132,8 @@ export class Counts {
     const off = this.keep("off", [seed, K, d].join(), () => new SquaredNorms(most, K, d));
     off.upTo(n, z, width);
     const key = [K, d, rho, t, inf].join();
-    const exactly = (time) => chances(K, d, rho, time, t, inf);
+    const transforms = this.keep("transforms", [rho, t, inf].join(), () => new Map());
+    const exactly = (time) => chances(K, d, rho, time, t, inf, transforms);
     const exact = this.keep(`exact ${whole}`, key, () => times.map(exactly));
     const classes = (time, rows) => classesAt(flow, off.values, rows, K, time, t, inf);
     const tallies = this.keep(`tallies ${whole}`, [key, seed].join(), () => times.map((time) =>

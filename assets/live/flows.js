@@ -78,7 +78,7 @@ export function scoreFlowCoordinate(z, length, rho, r) {
   const k = rho / half;
   const offset = z - length / 2;
   if (offset === 0) return length / 2;
-  const leave = Math.max(0, Math.log(half / Math.abs(offset))) / k;
+  const leave = Math.abs(offset) < half ? Math.log(half / Math.abs(offset)) / k : 0;
   if (leave > r) return length / 2 + offset * Math.exp(k * r);
   const edge = upper ? Math.max(distance, -rho) : Math.min(distance, rho);
   return target + edge * Math.exp(leave - r);

@@ -43,14 +43,24 @@ export class Twister {
 // normal ones. Rows are drawn when they are first needed, and of these the columns that are needed;
 // numbers stay the same, whatever was asked for before.
 export class Normals {
-  constructor(state, rows, width) {
-    Object.assign(this, { width, rows: 0, twister: new Twister(state) });
-    this.uniforms = new Float64Array(rows * width);
-    this.values = new Float64Array(rows * width).fill(NaN);
+  constructor(state, most, width) {
+    Object.assign(this, { most, width, rows: 0, room: 0, twister: new Twister(state) });
+    this.uniforms = this.values = new Float64Array(0);
+  }
+
+  // Room for more rows; what was never drawn is not a number.
+  grow(room) {
+    for (const name of ["uniforms", "values"]) {
+      const bigger = new Float64Array(room * this.width).fill(NaN);
+      bigger.set(this[name]);
+      this[name] = bigger;
+    }
+    this.room = room;
   }
 
   // Numbers of these rows are there in columns from begin (an even one) to end.
   upTo(rows, begin = 0, end = this.width) {
+    if (rows > this.room) this.grow(Math.min(this.most, Math.max(rows, 2 * this.room)));
     const { uniforms, values, twister, width } = this;
     for (let i = this.rows * width; i < rows * width; i++) uniforms[i] = twister.uniform();
     this.rows = Math.max(this.rows, rows);

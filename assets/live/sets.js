@@ -136,7 +136,8 @@ function label(isTraining, toVertex, toBoundary, toBody, threshold) {
 export function classifyCoordinates(z, lengths, off, threshold, inf = false) {
   let [vertex, box, face, count] = [0, 0, Infinity, 0];
   for (let n = 0; n < z.length; n++) {
-    const [x, length] = [z[n], lengths[n]];
+    const x = z[n];
+    const length = lengths[n];
     const on = x > length / 2;
     const v = on ? x - length : x;
     const b = x - Math.min(Math.max(x, 0), length);
@@ -145,7 +146,7 @@ export function classifyCoordinates(z, lengths, off, threshold, inf = false) {
     box = inf ? Math.max(box, Math.abs(b)) : box + b * b;
     face = Math.min(face, x, length - x);
   }
-  const distance = (d) => inf ? Math.max(d, off) : Math.hypot(Math.sqrt(d), off);
+  const distance = (d) => inf ? Math.max(d, off) : Math.sqrt(d + off * off);
   const edge = face > 0 ? distance(inf ? face : face * face) : distance(box);
   return label(count <= 1, distance(vertex), edge, distance(box), threshold);
 }

@@ -52,14 +52,16 @@ export function eigenvalues(matrix) {
       let [s, c, p] = [1, 1, 0];
       let i = m - 1;
       for (; i >= low; i--) {
-        const [f, b] = [s * e[i], c * e[i]];
+        const f = s * e[i];
+        const b = c * e[i];
         const size = Math.hypot(f, g);
         e[i + 1] = size;
         if (size === 0) {
           d[i + 1] -= p;
           break;
         }
-        [s, c] = [f / size, g / size];
+        s = f / size;
+        c = g / size;
         g = d[i + 1] - p;
         const t = (d[i] - g) * s + 2 * c * b;
         p = s * t;
@@ -226,26 +228,33 @@ export function generated(y, z, T, lambda, rough = false) {
 // relative; as the errors of simple roots are squared by each step, they are smaller by then.
 export function limitDensity(x, gamma, c, precision = 1e-15) {
   const lead = (1 - gamma) * c * c;
-  const monic = [-x * x, x * ((1 + gamma) * x + c), -gamma * x * (1 + c + x),
+  const given = [-x * x, x * ((1 + gamma) * x + c), -gamma * x * (1 + c + x),
     c * ((2 * gamma - 1) * x + gamma - c)].map((v) => v / lead);
   // Scaled so that the roots are of order one
-  const unit = Math.max(...monic.map((v, k) => Math.abs(v) ** (1 / (4 - k))));
-  const [p0, p1, p2, p3] = monic.map((v, k) => v / unit ** (4 - k));
+  const unit = Math.max(...given.map((v, k) => Math.abs(v) ** (1 / (4 - k))));
+  const monic = given.map((v, k) => v / unit ** (4 - k));
   const re = [0, 1, 2, 3].map((k) => Math.cos(0.4 + 1.6 * k));
   const im = [0, 1, 2, 3].map((k) => Math.sin(0.4 + 1.6 * k));
   for (let step = 0, most = 1; step < 60 && most > precision; step++) {
     most = 0;
     for (let k = 0; k < 4; k++) {
-      const [a, b] = [re[k], im[k]];
-      let [u, v] = [a + p3, b]; // the quartic, by Horner's rule
-      [u, v] = [u * a - v * b + p2, u * b + v * a];
-      [u, v] = [u * a - v * b + p1, u * b + v * a];
-      [u, v] = [u * a - v * b + p0, u * b + v * a];
+      const a = re[k];
+      const b = im[k];
+      let u = 1; // the quartic, by Horner's rule
+      let v = 0;
+      for (let m = 3; m >= 0; m--) {
+        const real = u * a - v * b + monic[m];
+        v = u * b + v * a;
+        u = real;
+      }
       for (let m = 0; m < 4; m++) {
         if (m === k) continue;
-        const [f, g] = [a - re[m], b - im[m]];
+        const f = a - re[m];
+        const g = b - im[m];
         const size = f * f + g * g;
-        [u, v] = [(u * f + v * g) / size, (v * f - u * g) / size];
+        const real = (u * f + v * g) / size;
+        v = (v * f - u * g) / size;
+        u = real;
       }
       re[k] -= u;
       im[k] -= v;
@@ -351,8 +360,11 @@ export class Spectrum {
       const rows = this.keep(name, key, () => new Normals(this.spec[name][seed], most, width));
       return this.keep(`columns of ${name}`, [key, n, d].join(), () => {
         const values = rows.upTo(n, 0, d);
-        return Array.from({ length: d }, (_, i) =>
-          Float64Array.from({ length: n }, (_, k) => values[k * width + i]));
+        return Array.from({ length: d }, (_, i) => {
+          const column = new Float64Array(n);
+          for (let k = 0; k < n; k++) column[k] = values[k * width + i];
+          return column;
+        });
       });
     };
     const [y, z] = [columns("y"), columns("z")];

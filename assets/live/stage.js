@@ -38,18 +38,17 @@ export function list(box, attribute, rows) {
   });
 }
 
-// A color over a pixel, which is a word of blue, green, red and, last, opacity
-function mixed(below, color, over) {
+// A color over another: words of red, green, blue and, first, opacity, from the last byte on
+function mixed(over, below) {
+  const top = over >>> 24;
   const old = below >>> 24;
-  // Symbols of one color are one shape, as where they are drawn in one path.
-  if ((below & 0xffffff) === color) return color | (Math.max(old, Math.round(255 * over)) << 24);
-  const opacity = Math.round(255 * over + old * (1 - over));
-  const share = 255 * over / opacity;
-  const part = (shift) => {
-    const [from, to] = [(below >> shift) & 255, (color >> shift) & 255];
-    return Math.round(from + share * (to - from)) << shift;
-  };
-  return part(0) | part(8) | part(16) | (opacity << 24);
+  const opacity = top + old - top * old / 255;
+  const share = top / opacity;
+  const left = 1 - share;
+  const red = share * (over & 255) + left * (below & 255) + 0.5;
+  const green = share * (over >> 8 & 255) + left * (below >> 8 & 255) + 0.5;
+  const blue = share * (over >> 16 & 255) + left * (below >> 16 & 255) + 0.5;
+  return red | green << 8 | blue << 16 | (opacity + 0.5) << 24;
 }
 
 export class Stage {
@@ -228,15 +227,21 @@ export class Stage {
       this.sheet = new OffscreenCanvas(width, width).getContext("2d");
     }
     const { words } = this;
-    const { side, color, places, covers } = this.cut(label, size, alpha, ratio, width);
+    const { side, places, inks } = this.cut(label, size, alpha, ratio, width);
+    const scale = this.scale * ratio;
+    const begin = margin - side / 2; // no lists in these loops, which run ten thousands of times
     for (const point of points) {
-      const [x, y] = this.px(point);
-      const [left, top] = [x, y].map((v) => margin + Math.round(v * ratio - side / 2));
+      const left = Math.round(begin + (point[0] - this.low) * scale);
+      const top = Math.round(begin + (this.high - point[1]) * scale);
       if (left < 0 || top < 0 || left + side > width || top + side > width) continue;
       for (let k = 0, corner = top * width + left; k < places.length; k++) {
         const at = corner + places[k];
-        words[at] = words[at] ? mixed(words[at], color, covers[k])
-          : color | (Math.round(255 * covers[k]) << 24);
+        const ink = inks[k];
+        const below = words[at];
+        // Symbols of one color are one shape, as where they are drawn in one path.
+        const alike = below === 0 || (below ^ ink) << 8 === 0;
+        if (!alike) words[at] = mixed(ink, below);
+        else if (ink > below) words[at] = ink;
       }
     }
   }
@@ -250,8 +255,8 @@ export class Stage {
       this.size + 2 * margin);
   }
 
-  // The pixels that a symbol covers: where they are in a picture of some width, and how opaque it is
-  // there; and its color, as a word.
+  // The pixels that a symbol covers: where they are in a picture of some width, and its color and
+  // opacity there, as words.
   cut(label, size, alpha, ratio, width) {
     const key = [label, size, alpha, ratio, width, this.colors[label]].join();
     if (this.stamps[key]) return this.stamps[key];
@@ -263,10 +268,11 @@ export class Stage {
     const opacity = pen.getImageData(0, 0, side, side).data.filter((_, k) => k % 4 === 3);
     const inside = [...opacity.keys()].filter((k) => opacity[k]);
     const [red, green, blue] = this.colors[label].match(/\w\w/g).map((part) => parseInt(part, 16));
+    const color = (blue << 16) | (green << 8) | red;
     this.stamps[key] = {
-      side, color: (blue << 16) | (green << 8) | red,
+      side,
       places: Int32Array.from(inside, (k) => Math.floor(k / side) * width + k % side),
-      covers: Float64Array.from(inside, (k) => alpha * opacity[k] / 255),
+      inks: Uint32Array.from(inside, (k) => color | (Math.round(alpha * opacity[k]) << 24)),
     };
     return this.stamps[key];
   }

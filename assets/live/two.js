@@ -1,4 +1,5 @@
 // Two flows from the same starts in many dimensions, in their first two coordinates.
+import { keeper } from "./chart.js";
 import { held } from "./counts.js";
 import { Stage } from "./stage.js";
 import { tell } from "./plane.js";
@@ -17,7 +18,7 @@ export const moved = (which, z, rho, share) => (which
 
 export class TwoFlows {
   constructor(box, spec, change) {
-    this.spec = spec;
+    Object.assign(this, { spec, keep: keeper() });
     this.area = box.appendChild(document.createElement("div"));
     this.area.className = "memnb-live-panels memnb-live-pair";
     this.panels = ["score flow", "probability flow"].map((title) =>
@@ -31,10 +32,15 @@ export class TwoFlows {
     const K = N - 1;
     const d = Math.max(state.d, K);
     // One coordinate of all starts after another; first, how far they are scattered in the picture
-    if (seed !== this.seed) this.normals = new Normals(states[seed], width, most);
-    this.seed = seed;
-    const values = this.normals.upTo(d + 2, 0, n);
+    const normals = this.keep("normals", seed, () => new Normals(states[seed], width, most));
+    const values = normals.upTo(d + 2, 0, n);
     const number = (k, i) => values[(k + 2) * most + i];
+    // Distances from the span of the data
+    const off = this.keep("off", [seed, K, d, n].join(), () => {
+      const squares = new Float64Array(n);
+      for (let k = K; k < d; k++) for (let i = 0; i < n; i++) squares[i] += number(k, i) ** 2;
+      return squares.map(Math.sqrt);
+    });
     const lengths = new Float64Array(K).fill(1);
     const share = 1 - gone;
     const ink = getComputedStyle(this.area).color;
@@ -43,9 +49,7 @@ export class TwoFlows {
       const places = CLASSES.map(() => []);
       const labels = Array.from({ length: n }, (_, i) => {
         for (let k = 0; k < K; k++) z[k] = moved(which, number(k, i), rho, share);
-        let off = 0;
-        for (let k = K; k < d; k++) off += number(k, i) ** 2;
-        const label = classifyCoordinates(z, lengths, share * Math.sqrt(off), threshold);
+        const label = classifyCoordinates(z, lengths, share * off[i], threshold);
         const spread = SPREAD * gone;
         places[label].push([z[0] + spread * number(-2, i), z[1] + spread * number(-1, i)]);
         return label;
