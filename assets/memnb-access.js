@@ -58,12 +58,15 @@
     }
   }
   let waiting = false;
-  window.addEventListener("scroll", () => {
+  function markSoon() {
     if (waiting) return;
     waiting = true;
     // After the frame, and so after the theme's own mark.
     requestAnimationFrame(() => setTimeout(() => { waiting = false; mark(); }));
-  }, { passive: true });
+  }
+  window.addEventListener("scroll", markSoon, { passive: true });
+  // Figures that are drawn late move what comes after them, without a scroll.
+  new ResizeObserver(markSoon).observe(document.body);
 
   window.addEventListener("load", () => {
     names();

@@ -38,22 +38,29 @@ let apart = new Float64Array(3); // how much farther than the nearest the points
 
 // The posterior mean if y is one of the points plus noise of standard deviation sigma.
 export function empiricalBayes(points, sigma, y, out = new Float64Array(y.length)) {
-  const [count, d] = [points.length, y.length];
+  const count = points.length;
+  const d = y.length;
   if (apart.length !== count) apart = new Float64Array(count);
-  let [m, best] = [0, Infinity];
-  for (let n = 0; n < count; n++) {
+  let nearest = points[0];
+  let best = Infinity;
+  for (const point of points) {
     let square = 0;
-    for (let i = 0; i < d; i++) square += (y[i] - points[n][i]) ** 2;
-    if (square < best) [m, best] = [n, square];
+    for (let i = 0; i < d; i++) square += (y[i] - point[i]) ** 2;
+    if (square < best) {
+      best = square;
+      nearest = point;
+    }
   }
   let least = Infinity;
   for (let n = 0; n < count; n++) {
-    apart[n] = 0;
+    let farther = 0;
     for (let i = 0; i < d; i++) {
-      const [a, b] = [points[m][i], points[n][i]];
-      apart[n] += (a - b) * (y[i] - b + (y[i] - a));
+      const a = nearest[i];
+      const b = points[n][i];
+      farther += (a - b) * (y[i] - b + (y[i] - a));
     }
-    least = Math.min(least, apart[n]);
+    apart[n] = farther;
+    least = Math.min(least, farther);
   }
   let total = 0;
   for (let i = 0; i < d; i++) out[i] = 0;
@@ -137,7 +144,9 @@ export function stepped(h, y, grid) {
   const [x, a, b, c] = [0, 1, 2, 3].map(() => new Float64Array(d));
   const path = [y];
   for (let i = 1; i < grid.length; i++) {
-    const [r, dr, from] = [grid[i - 1], grid[i] - grid[i - 1], path[i - 1]];
+    const r = grid[i - 1];
+    const dr = grid[i] - r;
+    const from = path[i - 1];
     const to = new Float64Array(d);
     let v = h(r, from);
     for (let j = 0; j < d; j++) {

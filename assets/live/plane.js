@@ -7,7 +7,7 @@ import { denoise, empiricalBayes, probabilityPath, scorePath, stepped } from "./
 
 export const LIMIT = 0.98; // of the largest radius, where a point's place leaves less than was asked for
 const NEAR = 0.03; // a dragged point snaps to right angles, lines and triangles this near
-const FEW = [60, 40]; // paths at most of one flow, of each of two, while something moves
+const FEW = 40; // paths at most of a flow while something moves
 const FINE = 0.003; // how far a drawn path may be from its flow
 export const FOREVER = [Infinity];
 const BENDS = [...Array.from({ length: 32 }, (_, i) => 0.04 * 1.32 ** i), Infinity];
@@ -42,7 +42,8 @@ function thin(path) {
   for (let i = 1; i < path.length; i++) {
     const from = kept[kept.length - 1];
     const to = path[i];
-    const [x, y] = [to[0] - from[0], to[1] - from[1]];
+    const x = to[0] - from[0];
+    const y = to[1] - from[1];
     const off = Math.abs(x * (mid[1] - from[1]) - y * (mid[0] - from[0]));
     if (off > FINE * Math.hypot(x, y)) kept.push(mid);
     mid = to;
@@ -67,7 +68,7 @@ export function solve(points, wanted, starts, both, rough = false, r = 0) {
   const exact = [Boolean(known), Boolean(known) && (known.kind === "orthogonal" || known.oneWidth)];
   const last = (path) => path[path.length - 1];
   const flows = [0, 1].slice(0, both ? 2 : 1).map((which) => {
-    const few = rough ? starts.slice(0, FEW[Number(both && exact[which])]) : starts;
+    const few = rough ? starts.slice(0, FEW) : starts;
     if (!exact[which]) {
       const grid = rough ? ROUGH_STEPS : STEPS;
       const paths = few.map((y) => stepped((r, x) => h(x, which ? Math.exp(-r) : 1), y, grid));
@@ -182,7 +183,7 @@ export class Plane {
   paint(panel, state, flow, share, ink, rough) {
     const { set, known, rho, h } = this.solved;
     const { labels } = flow;
-    const paths = rough ? flow.paths.slice(0, FEW[this.solved.flows.length - 1]) : flow.paths;
+    const paths = rough ? flow.paths.slice(0, FEW) : flow.paths;
     panel.begin(ink);
     panel.axes(ink);
     panel.arrows((y) => h(y, share), 15, "rgba(136,136,136,0.6)");

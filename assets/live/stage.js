@@ -151,7 +151,8 @@ export class Stage {
     pen.beginPath();
     for (const line of lines) {
       for (let i = 0; i < line.length; i++) {
-        const [x, y] = [(line[i][0] - low) * scale, (high - line[i][1]) * scale];
+        const x = (line[i][0] - low) * scale;
+        const y = (high - line[i][1]) * scale;
         if (i) pen.lineTo(x, y);
         else pen.moveTo(x, y);
       }
