@@ -38,7 +38,7 @@ export function list(box, attribute, rows) {
   });
 }
 
-// A color over another: words of red, green, blue and, first, opacity, from the last byte on
+// A color over another: words with red in the lowest byte, then green, blue and opacity
 function mixed(over, below) {
   const top = over >>> 24;
   const old = below >>> 24;
