@@ -98,7 +98,7 @@ export class Basins {
     });
     const notes = [set.kind === "line" ? "On a line the edges have no sum."
       : `The sum x₁ + x₂ is ${stable ? "stable" : "not stable"}: it is for ρ > `
-        + `${margin.toFixed(3)}${margin < set.maxRho ? "" : ", more than the edges leave room for"}.`];
+        + `${margin && margin.toFixed(3)}${margin < set.maxRho ? "" : ", more than the edges leave room for"}.`];
     if (held) notes.push(`The balls would overlap: ρ is held at ${rho.toFixed(3)}.`);
     return { status: words, note: notes.join(" ") };
   }

@@ -86,8 +86,15 @@ export class Chart {
     const px = place(x, MARGIN.left, right);
     const py = place(y, bottom, MARGIN.top);
     const round = (v) => Math.round(10 * v) / 10;
-    const points = (xs, ys) => Array.from(xs, (v, i) => [round(px(v)), round(py(ys[i]))])
-      .filter((p) => p.every(Number.isFinite));
+    const points = (xs, ys, word = (left, top) => `${left},${top}`) => {
+      const words = [];
+      for (let i = 0; i < xs.length; i++) {
+        const left = round(px(xs[i]));
+        const top = round(py(ys[i]));
+        if (Number.isFinite(left) && Number.isFinite(top)) words.push(word(left, top));
+      }
+      return words;
+    };
     const grid = [];
     for (const [at, text] of ticks(x)) {
       const left = round(px(at));
@@ -131,7 +138,7 @@ export class Chart {
     return {
       fill: open ? "none" : color, stroke: open ? color : "none", "stroke-width": 0.35 * size,
       "stroke-dasharray": "none",
-      d: points(xs, ys).map(([left, top]) => SYMBOLS[kind](left, top, size)).join(""),
+      d: points(xs, ys, (left, top) => SYMBOLS[kind](left, top, size)).join(""),
     };
   }
 }

@@ -12,21 +12,27 @@ const ENDS = ["training points", "virtual points", "the boundary", "the interior
 // the middle of the edge, from its own end on, and how far it will have come from there. Rows are
 // prepared when they are first needed.
 export class Flow {
-  constructor(rows, edges, rho) {
-    const [u, level] = [new Float64Array(rows * edges), new Float64Array(rows * edges)];
-    Object.assign(this, { u, level, edges, rho, half: 0.5 - rho, rows: 0 });
-    this.high = new Uint8Array(rows * edges);
+  constructor(most, edges) {
+    const [u, level] = [new Float64Array(most * edges), new Float64Array(most * edges)];
+    Object.assign(this, { u, level, edges });
+    this.high = new Uint8Array(most * edges);
+  }
+
+  restart(rho) {
+    return Object.assign(this, { rho, half: 0.5 - rho, rows: 0 });
   }
 
   upTo(rows, z, width) {
     const { u, level, high, edges, rho, half } = this;
     for (let i = this.rows; i < rows; i++) {
       for (let k = 0; k < edges; k++) {
-        const [x, at] = [z[i * width + k], i * edges + k];
+        const x = z[i * width + k];
+        const at = i * edges + k;
+        const away = x > 0.5 ? 1 - x : x;
         high[at] = x > 0.5 ? 1 : 0;
-        u[at] = x > 0.5 ? 1 - x : x;
-        level[at] = u[at] <= rho ? u[at]
-          : rho * Math.exp(Math.log(half / (0.5 - u[at])) * half / rho); // rho e^(time on the ramp)
+        u[at] = away;
+        level[at] = away <= rho ? away
+          : rho * Math.exp(Math.log(half / (0.5 - away)) * half / rho); // rho e^(time on the ramp)
       }
     }
     this.rows = Math.max(this.rows, rows);
@@ -36,13 +42,19 @@ export class Flow {
 
 // Of what is orthogonal to the first K of d coordinates, the squared norms; rows as above.
 export class SquaredNorms {
-  constructor(rows, K, d) {
-    Object.assign(this, { K, d, rows: 0, values: new Float64Array(rows) });
+  constructor(most) {
+    this.values = new Float64Array(most);
+  }
+
+  restart(K, d) {
+    return Object.assign(this, { K, d, rows: 0 });
   }
 
   upTo(rows, z, width) {
     for (let i = this.rows; i < rows; i++) {
-      for (let k = i * width + this.K; k < i * width + this.d; k++) this.values[i] += z[k] * z[k];
+      let sum = 0;
+      for (let k = i * width + this.K; k < i * width + this.d; k++) sum += z[k] * z[k];
+      this.values[i] = sum;
     }
     this.rows = Math.max(this.rows, rows);
     return this;
@@ -102,13 +114,22 @@ class Tally {
   }
 }
 
+// From rows with a number for each class, for each class the sums of those before it, and of all
+function stacked(rows) {
+  const sums = [rows.map(() => 0)];
+  CLASSES.forEach((_, c) => sums.push(rows.map((row, i) => sums[c][i] + row[c])));
+  return sums;
+}
+
 // N - 1 edges at right angles to one another have no room in fewer dimensions.
 export const held = ({ N, d }) => (d < N - 1
   ? ` ${N} points at right angles need ${N - 1} dimensions: d is held at ${N - 1}.` : "");
 
 export class Counts {
   constructor(box, spec, change) {
-    Object.assign(this, { spec, keep: keeper() });
+    const { most, width, edges } = spec;
+    Object.assign(this, { spec, keep: keeper(), normals: new Normals(most, width) });
+    Object.assign(this, { flow: new Flow(most, edges), off: new SquaredNorms(most) });
     this.chart = new Chart(box, () => this.last && change({}));
   }
 
@@ -116,7 +137,7 @@ export class Counts {
   draw(state, rough = false) {
     this.last = state;
     const { N, rho, threshold: t, n, seed, r } = state;
-    const { width, edges, most, states } = this.spec;
+    const { width, edges, states } = this.spec;
     const [K, inf] = [N - 1, state.norm === "L∞"];
     const d = Math.max(state.d, K);
     const setting = [K, d, rho, t, inf, seed, n].join();
@@ -124,12 +145,11 @@ export class Counts {
     this.whole = whole && setting;
     const times = this.spec.times.filter((_, k, all) =>
       whole || k % 4 === 0 || k === all.length - 1);
-    const normals = this.keep("normals", seed, () => new Normals(states[seed], most, width));
-    const columns = Math.max(d, edges);
-    const z = this.keep("z", [seed, n, columns].join(), () => normals.upTo(n, 0, columns));
-    const flow = this.keep("flow", [seed, rho].join(), () => new Flow(most, edges, rho));
+    const normals = this.keep("normals", seed, () => this.normals.restart(states[seed]));
+    const z = normals.upTo(n, Math.max(d, edges));
+    const flow = this.keep("flow", [seed, rho].join(), () => this.flow.restart(rho));
     flow.upTo(n, z, width);
-    const off = this.keep("off", [seed, K, d].join(), () => new SquaredNorms(most, K, d));
+    const off = this.keep("off", [seed, K, d].join(), () => this.off.restart(K, d));
     off.upTo(n, z, width);
     const key = [K, d, rho, t, inf].join();
     const transforms = this.keep("transforms", [rho, t, inf].join(), () => new Map());
@@ -141,12 +161,12 @@ export class Counts {
     const counts = tallies.map((tally) => tally.upTo(n));
     const at = (time) => new Tally((rows) => classes(time, rows)).upTo(n);
     const [now, expected] = [at(r), exactly(r)];
-    const sums = (rows, c) => rows.map((row) => row.slice(0, c).reduce((a, b) => a + b, 0));
+    const [counted, probable] = [stacked(counts), stacked(exact)];
     const layers = CLASSES.map((_, c) => ({
-      kind: "area", color: AREAS[c], xs: times, low: sums(counts, c), high: sums(counts, c + 1),
+      kind: "area", color: AREAS[c], xs: times, low: counted[c], high: counted[c + 1],
     }));
     for (let c = 1; c < CLASSES.length; c++) {
-      const ys = sums(exact, c).map((p) => n * p);
+      const ys = probable[c].map((p) => n * p);
       layers.push({ kind: "line", color: "#000", dash: "6 4", xs: times, ys });
     }
     layers.push({ kind: "line", color: "currentColor", dash: "2 3", xs: [r, r], ys: [0, n] });

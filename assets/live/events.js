@@ -48,7 +48,9 @@ function smallGrowth(mu, r) {
   const last = term;
   for (let j = 8; j < 400 && (term *= r / j) > 1e-18 * tail; j++) tail += term;
   if (r > 100) tail = 1;
-  let [p, q, sum] = [tail, last, 0];
+  let p = tail;
+  let q = last;
+  let sum = 0;
   for (let k = 6; k > 0; k--) { // P(k + 1) = P(k + 2) + r^(k+1) e^-r / (k+1)!
     p += q;
     q *= (k + 1) / r;
@@ -103,7 +105,8 @@ function speed(ramps, piece, z) {
   }
   for (let n = 0; n < count; n++) {
     const x = z[n];
-    const [weight, own] = [piece[n] === 1 ? Math.abs(excess[n]) : 1, coupling[n]];
+    const weight = piece[n] === 1 ? Math.abs(excess[n]) : 1;
+    const own = coupling[n];
     terms[n] = weight * (Math.abs(x) + Math.abs(start[n])) + Math.abs(start[n]);
     pull[n] = 0;
     for (let m = 0; m < count; m++) {
@@ -123,9 +126,11 @@ export function advance(z, c, ramps, r) {
   const { velocity, reach, bound, rest, moved } = work;
   const count = z.length;
   const forever = r === Infinity;
-  const [tiny, near] = [BLUR * unit, 45 * unit];
+  const tiny = BLUR * unit;
+  const near = 45 * unit;
   for (let n = 0; n < count; n++) piece[n] = (z[n] > start[n]) + (z[n] >= stop[n]);
-  let [left, events] = [r, 0];
+  let left = r;
+  let events = 0;
   for (let step = 0; left > 0; step++) {
     if (step > MAX_STEPS) throw new Error(`a start did not settle within ${MAX_STEPS} steps`);
     const { rate, p, gp, root, size: length } = linearize(ramps, piece, forever);
@@ -208,7 +213,8 @@ export function advance(z, c, ramps, r) {
       events += 1;
       continue;
     }
-    const [decay, lost] = [Math.exp(-dr), Math.expm1(-dr)];
+    const decay = Math.exp(-dr);
+    const lost = Math.expm1(-dr);
     moved.fill(0);
     for (let j = 0; j < count; j++) {
       const a = amplitude[j];

@@ -91,24 +91,42 @@ export function scoreFlowCoordinate(z, length, rho, r) {
   return target + edge * Math.exp(leave - r);
 }
 
+// Of the one start that is followed: its coordinates z and the c_n of where it is, which is
+// center + sum_n c_n u_n + e^-r (y - center)
+let followed = { z: new Float64Array(2), c: new Float64Array(2) };
+
+function follow(set, y) {
+  const count = set.directions.length;
+  if (followed.z.length !== count) {
+    followed = { z: new Float64Array(count), c: new Float64Array(count) };
+  }
+  coordinates(set, y, followed.z);
+  followed.c.fill(0);
+  return followed;
+}
+
 // Score flow of a point at increasing times, which may be infinite.
 export function scorePath(set, rho, y, times) {
-  const z = coordinates(set, y);
-  const c = z.map(() => 0);
+  const { z, c } = follow(set, y);
+  const path = [];
   if (set.kind === "orthogonal") {
-    return times.map((r) => {
+    for (const r of times) {
       const share = Math.exp(-r);
       for (let n = 0; n < z.length; n++) {
         c[n] = scoreFlowCoordinate(z[n], set.lengths[n], rho, r) - share * z[n];
       }
-      return compose(set, c, y, share);
-    });
+      path.push(compose(set, c, y, share));
+    }
+    return path;
   }
   const ramps = coupledRamps(set, rho);
-  return times.map((r, i) => {
-    advance(z, c, ramps, r - (i ? times[i - 1] : 0));
-    return compose(set, c, y, Math.exp(-r));
-  });
+  let before = 0;
+  for (const r of times) {
+    advance(z, c, ramps, r - before);
+    before = r;
+    path.push(compose(set, c, y, Math.exp(-r)));
+  }
+  return path;
 }
 
 export const scoreFlow = (set, rho, y, r) => scorePath(set, rho, y, [r])[0];
@@ -123,8 +141,8 @@ export function probabilityPath(set, rho, y, shares) {
   const width = set.high[0] - set.low[0];
   const first = width - 2 * rho;
   const ramps = coupledRamps(set, 0);
-  const z = coordinates(set, y).map((x, n) => set.low[n] + width / first * (x - set.low[n] - rho));
-  const c = z.map(() => 0);
+  const { z, c } = follow(set, y);
+  for (let n = 0; n < z.length; n++) z[n] = set.low[n] + width / first * (z[n] - set.low[n] - rho);
   let before = 0;
   return shares.map((share) => {
     const last = width - 2 * rho * share;

@@ -224,6 +224,27 @@ export function mount(box, spec) {
     attributes: true, attributeFilter: ["data-theme"],
   });
   update({});
+
+  // The first moves would take far longer than those that follow, as the browser compiles what has run
+  // often. So some are drawn when nothing else is to do, and over them what is shown.
+  const trials = controls.filter((control) => !control.values).flatMap((control) =>
+    [0.3, 0.6, 0.9].map((share) => {
+      const [low, high] = [place(control, control.low), place(control, control.high)];
+      return { [control.name]: value(control, low + share * (high - low)) };
+    }));
+  trials.unshift(...view.trials || []);
+  const idle = globalThis.requestIdleCallback || (() => {});
+  const warm = (deadline) => {
+    if (moving) return;
+    if (!frame && deadline.timeRemaining() > 20) {
+      while (trials.length && deadline.timeRemaining() > 5) {
+        view.draw({ ...state, ...trials.shift() }, true);
+      }
+      view.draw(state);
+    }
+    if (trials.length) idle(warm);
+  };
+  idle(warm);
 }
 
 // On the website: every live explorer of the page.

@@ -87,7 +87,8 @@ export function solve(points, wanted, starts, both, rough = false, r = 0) {
     const bends = rough ? FEW_BENDS : BENDS;
     const straight = which === 1 && known.kind === "orthogonal";
     const paths = few.map((y) => [y, ...at(y, straight ? FOREVER : bends)]);
-    const others = starts.slice(few.length).map((y) => at(y, [r, Infinity]));
+    const times = r > 0 ? [r, Infinity] : FOREVER;
+    const others = starts.slice(few.length).map((y) => at(y, times));
     return {
       now: (time) => {
         if (time === 0) return starts;
@@ -117,6 +118,9 @@ export class Plane {
     const starts = Array.from({ length: spec.most }, () =>
       Float64Array.from([0, 1], () => low + width * twister.uniform()));
     Object.assign(this, { spec: { ...spec, starts }, change });
+    // Of each kind of points that has a flow of its own, with all starts
+    this.trials = [[-0.4, 0.9], [-0.5, 0.8], [0.5, 0.7]].map((last) =>
+      ({ points: [[0, 0], [1, 0], last], n: spec.most }));
     this.area = box.appendChild(document.createElement("div"));
     this.area.className = "memnb-live-panels";
     this.panels = ["score flow", "probability flow"].map((title) => {
@@ -196,10 +200,15 @@ export class Plane {
       panel.stroke(panel.colors[2], 2, [loop]);
     }
     const now = flow.now(state.r);
+    const [lines, places] = [paths, now].map((all) => {
+      const sorted = CLASSES.map(() => []);
+      for (let i = 0; i < all.length; i++) sorted[labels[i]].push(all[i]);
+      return sorted;
+    });
     panel.colors.forEach((color, c) => {
-      if (!labels.includes(c)) return;
-      panel.stroke(color, 1, paths.filter((_, i) => labels[i] === c), 0.45);
-      panel[rough ? "stamp" : "marks"](now.filter((_, i) => labels[i] === c), c, 4);
+      if (!places[c].length) return;
+      panel.stroke(color, 1, lines[c], 0.45);
+      panel[rough ? "stamp" : "marks"](places[c], c, 4);
     });
     panel.lay();
     // The start that a finger can move
@@ -216,7 +225,8 @@ export class Plane {
 
 // Write below a panel how many points are in each class; returns it as a sentence.
 export function tell(panel, labels, verb, alt) {
-  const counts = CLASSES.map((_, c) => labels.reduce((sum, l) => sum + (l === c), 0));
+  const counts = CLASSES.map(() => 0);
+  for (const label of labels) counts[label] += 1;
   const said = NAMES.map((name, c) => (counts[c] || c < 2 ? `${counts[c]} at ${name}` : ""))
     .filter(Boolean).join(", ").replace("at elsewhere", "elsewhere");
   const words = `Of ${labels.length} starts the ${panel.title} ${verb} ${said}.`;
@@ -232,8 +242,8 @@ export function tell(panel, labels, verb, alt) {
 // Sums of two or more training points: strong if they are stable
 export function markSums(panel, set, rho) {
   if (set.kind !== "orthogonal" && set.kind !== "obtuse simplex") return;
-  for (const { on, point } of set.sums ??= sums(set)) {
-    if (on.reduce((a, b) => a + b, 0) < 2) continue;
+  for (const { on, count, point } of set.sums ??= sums(set)) {
+    if (count < 2) continue;
     panel.pen.lineWidth = 2.5;
     panel.pen.globalAlpha = sumMargin(set, on) < rho ? 1 : 0.3;
     panel.marks([point], 1, 9, true);

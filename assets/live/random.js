@@ -43,35 +43,35 @@ export class Twister {
 // normal ones. Rows are drawn when they are first needed, and of these the columns that are needed;
 // numbers stay the same, whatever was asked for before.
 export class Normals {
-  constructor(state, most, width) {
-    Object.assign(this, { most, width, rows: 0, room: 0, twister: new Twister(state) });
-    this.uniforms = this.values = new Float64Array(0);
+  constructor(most, width) {
+    Object.assign(this, { width, drawn: new Uint16Array(most) }); // columns of each row
+    this.uniforms = new Float64Array(most * width);
+    this.values = new Float64Array(most * width);
   }
 
-  // Room for more rows; what was never drawn is not a number.
-  grow(room) {
-    for (const name of ["uniforms", "values"]) {
-      const bigger = new Float64Array(room * this.width).fill(NaN);
-      bigger.set(this[name]);
-      this[name] = bigger;
-    }
-    this.room = room;
+  // The numbers of another generator, in the same place: room for new ones would be garbage soon.
+  restart(state) {
+    this.twister = new Twister(state);
+    this.rows = 0;
+    this.drawn.fill(0);
+    return this;
   }
 
-  // Numbers of these rows are there in columns from begin (an even one) to end.
-  upTo(rows, begin = 0, end = this.width) {
-    if (rows > this.room) this.grow(Math.min(this.most, Math.max(rows, 2 * this.room)));
-    const { uniforms, values, twister, width } = this;
+  // The numbers; so many rows of them, and the first columns of these, are there.
+  upTo(rows, columns = this.width) {
+    const { uniforms, values, twister, width, drawn } = this;
     for (let i = this.rows * width; i < rows * width; i++) uniforms[i] = twister.uniform();
     this.rows = Math.max(this.rows, rows);
     for (let row = 0; row < rows; row++) {
-      for (let i = row * width + begin; i < row * width + end; i += 2) {
-        if (!Number.isNaN(values[i])) continue;
+      let k = drawn[row];
+      for (; k < columns; k += 2) {
+        const i = row * width + k;
         const radius = Math.sqrt(-2 * Math.log1p(-uniforms[i]));
         const angle = 2 * Math.PI * uniforms[i + 1];
         values[i] = radius * Math.cos(angle);
         values[i + 1] = radius * Math.sin(angle);
       }
+      drawn[row] = k;
     }
     return values;
   }

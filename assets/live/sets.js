@@ -99,11 +99,12 @@ export const unknownSet = (points) => makeSet({
   kind: "", points, center: points[0], directions: [], lengths: [], low: [], high: [],
 });
 
-export function coordinates(set, y) {
+export function coordinates(set, y, z = new Float64Array(set.directions.length)) {
   const { center, directions } = set;
-  const z = new Float64Array(directions.length);
   for (let n = 0; n < directions.length; n++) {
-    for (let i = 0; i < y.length; i++) z[n] += directions[n][i] * (y[i] - center[i]);
+    let sum = 0;
+    for (let i = 0; i < y.length; i++) sum += directions[n][i] * (y[i] - center[i]);
+    z[n] = sum;
   }
   return z;
 }
@@ -111,11 +112,12 @@ export function coordinates(set, y) {
 export const fromCoordinates = (set, z) =>
   set.center.map((x, i) => z.reduce((sum, zn, n) => sum + zn * set.directions[n][i], x));
 
-// Every sum of a subset of edges: which edges, and where.
+// Every sum of a subset of edges: which edges, how many, and where.
 export function sums(set) {
   return Array.from({ length: 2 ** set.lengths.length }, (_, bits) => {
     const on = Array.from(set.lengths, (_, n) => (bits >> n) & 1);
-    return { on, point: fromCoordinates(set, on.map((b, n) => b * set.lengths[n])) };
+    const count = on.reduce((a, b) => a + b, 0);
+    return { on, count, point: fromCoordinates(set, on.map((b, n) => b * set.lengths[n])) };
   });
 }
 
@@ -132,60 +134,85 @@ function label(isTraining, toVertex, toBoundary, toBody, threshold) {
   return toBody <= threshold ? 3 : 4;
 }
 
+// The distance of two parts at right angles to one another, the first of them squared if not inf
+const joined = (part, off, inf) => (inf ? Math.max(part, off) : Math.sqrt(part + off * off));
+
 // Class of coordinates z of orthogonal data, at a distance `off` from their span.
 export function classifyCoordinates(z, lengths, off, threshold, inf = false) {
-  let [vertex, box, face, count] = [0, 0, Infinity, 0];
+  let vertex = 0;
+  let box = 0;
+  let face = Infinity;
+  let count = 0;
   for (let n = 0; n < z.length; n++) {
     const x = z[n];
     const length = lengths[n];
     const on = x > length / 2;
     const v = on ? x - length : x;
     const b = x - Math.min(Math.max(x, 0), length);
-    count += on;
+    if (on) count += 1;
     vertex = inf ? Math.max(vertex, Math.abs(v)) : vertex + v * v;
     box = inf ? Math.max(box, Math.abs(b)) : box + b * b;
     face = Math.min(face, x, length - x);
   }
-  const distance = (d) => inf ? Math.max(d, off) : Math.sqrt(d + off * off);
-  const edge = face > 0 ? distance(inf ? face : face * face) : distance(box);
-  return label(count <= 1, distance(vertex), edge, distance(box), threshold);
+  const edge = face > 0 ? (inf ? face : face * face) : box;
+  return label(count <= 1, joined(vertex, off, inf), joined(edge, off, inf), joined(box, off, inf),
+    threshold);
 }
 
-const distance = (y, p) => Math.hypot(y[0] - p[0], y[1] - p[1]);
+function distance(y, p) {
+  const a = y[0] - p[0];
+  const b = y[1] - p[1];
+  return Math.sqrt(a * a + b * b);
+}
 
+// Of a point y from the segment between a and b
 function toSegment(y, a, b) {
-  const edge = [b[0] - a[0], b[1] - a[1]];
-  const share = ((y[0] - a[0]) * edge[0] + (y[1] - a[1]) * edge[1])
-    / (edge[0] * edge[0] + edge[1] * edge[1]);
-  const along = Math.min(1, Math.max(0, share));
-  return Math.hypot(y[0] - a[0] - along * edge[0], y[1] - a[1] - along * edge[1]);
+  const u = b[0] - a[0];
+  const v = b[1] - a[1];
+  const x0 = y[0] - a[0];
+  const x1 = y[1] - a[1];
+  const share = Math.min(1, Math.max(0, (x0 * u + x1 * v) / (u * u + v * v)));
+  const off0 = x0 - share * u;
+  const off1 = x1 - share * v;
+  return Math.sqrt(off0 * off0 + off1 * off1);
 }
+
+let spot = new Float64Array(2); // coordinates of the point that is classified
 
 // Class of a point of the plane, as a place in CLASSES. On a line, and where no closed form is
 // known, there are no sums: a point is at a training point or outside.
 export function classify(set, y, threshold) {
-  const { points } = set;
+  const { points, center, directions } = set;
   if (set.kind === "orthogonal") {
-    const z = coordinates(set, y);
-    const off = distance(y, fromCoordinates(set, z));
-    return classifyCoordinates(z, set.lengths, off, threshold);
+    if (spot.length !== directions.length) spot = new Float64Array(directions.length);
+    coordinates(set, y, spot);
+    let x0 = y[0] - center[0]; // without its part in the span
+    let x1 = y[1] - center[1];
+    for (let n = 0; n < directions.length; n++) {
+      x0 -= spot[n] * directions[n][0];
+      x1 -= spot[n] * directions[n][1];
+    }
+    return classifyCoordinates(spot, set.lengths, Math.sqrt(x0 * x0 + x1 * x1), threshold);
   }
   if (!set.kind || set.kind === "line") {
-    return points.some((p) => distance(y, p) <= threshold) ? 0 : 4;
+    for (const p of points) if (distance(y, p) <= threshold) return 0;
+    return 4;
   }
   set.sums ??= sums(set);
   let nearest = Infinity;
   let training = false;
-  for (const { on, point } of set.sums) {
+  for (const { count, point } of set.sums) {
     const away = distance(y, point);
     if (away >= nearest) continue;
-    const count = on.reduce((a, b) => a + b, 0);
     nearest = away;
     training = count === 1 || (count === 0 && set.kind === "obtuse simplex");
   }
-  let [edge, left, right] = [Infinity, true, true];
+  let edge = Infinity;
+  let left = true;
+  let right = true;
   for (let n = 0; n < points.length; n++) {
-    const [a, b] = [points[n], points[(n + 1) % points.length]];
+    const a = points[n];
+    const b = points[(n + 1) % points.length];
     const turn = (b[0] - a[0]) * (y[1] - a[1]) - (b[1] - a[1]) * (y[0] - a[0]);
     edge = Math.min(edge, toSegment(y, a, b));
     left &&= turn >= 0;

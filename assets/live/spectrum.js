@@ -196,7 +196,11 @@ function contrasts(x) {
   return result;
 }
 
-const mean = (x) => x.reduce((a, b) => a + b, 0) / x.length;
+function mean(x) {
+  let sum = 0;
+  for (let k = 0; k < x.length; k++) sum += x[k];
+  return sum / x.length;
+}
 
 // What the model generates: variances along its axes, falling, and the distance H^2 to the truth.
 // y and z are columns of training points and of noise; memnb.linear.LinearModel.fit.
@@ -208,7 +212,11 @@ export function generated(y, z, T, lambda, rough = false) {
   const spread = Math.hypot(shrink, Math.sqrt(noise));
   const [a, b] = [shrink / spread, Math.sqrt(noise) / spread];
   const Y = y.map(contrasts);
-  const X = z.map((column, i) => contrasts(column).map((v, k) => a * Y[i][k] + b * v));
+  const X = z.map((column, i) => {
+    const x = contrasts(column);
+    for (let k = 0; k < x.length; k++) x[k] = a * Y[i][k] + b * x[k];
+    return x;
+  });
   const variance = Y.reduce((sum, column) => sum + product(column, column), 0) / (n * d);
   const size = a * a * variance + b * b;
   const theta = leastSquares(X, Y); // row i of theta_1 is column i of B
@@ -307,27 +315,39 @@ export function limitCurve(gamma, c, points, rough = false) {
 // Limit of log(1 - H^2) / d: memnb.linear.limit.limit_rates.
 export function limitAffinity(gamma, c) {
   const nodes = 2000;
-  const [xs, weights] = [[], []];
-  for (let k = 1; k <= nodes; k++) {
-    const angle = Math.PI * k / (nodes + 1);
-    xs.push(1 + gamma + 2 * Math.sqrt(gamma) * Math.cos(angle));
-    weights.push(Math.sin(angle) ** 2 / xs[k - 1]);
+  const [t, weights] = [new Float64Array(nodes), new Float64Array(nodes)];
+  let total = 0;
+  let above = 0; // the average of t / c - 1
+  for (let k = 0; k < nodes; k++) {
+    const angle = Math.PI * (k + 1) / (nodes + 1);
+    const x = 1 + gamma + 2 * Math.sqrt(gamma) * Math.cos(angle);
+    t[k] = (1 - c) * gamma / x;
+    weights[k] = Math.sin(angle) ** 2 / x;
+    total += weights[k];
+    above += weights[k] * (t[k] / c - 1);
   }
-  const total = weights.reduce((a, b) => a + b, 0);
-  const t = xs.map((x) => (1 - c) * gamma / x);
-  const average = (f) => t.reduce((sum, v, k) => sum + weights[k] * f(v), 0) / total;
+  // The average of log(a t + b)
+  const logs = (a, b) => {
+    let sum = 0;
+    for (let k = 0; k < nodes; k++) sum += weights[k] * Math.log(a * t[k] + b);
+    return sum / total;
+  };
   let small = Math.log(c);
-  if (gamma > c && average((v) => v / c - 1) > 0) {
+  if (gamma > c && above > 0) {
     // E t / (u t + c) = 1 by Newton's method for one over it, which is concave in u, from u = 0 up;
     // in 1 - u, to keep digits where u is almost 1
     let left = 1;
     for (let step = 0, move = 1; step < 60 && Math.abs(move) > 1e-15 * left; step++) {
-      const above = average((v) => (left * v - c) / ((1 - left) * v + c));
-      move = above * (1 + above) / average((v) => (v / ((1 - left) * v + c)) ** 2);
+      let [excess, slope] = [0, 0];
+      for (let k = 0; k < nodes; k++) {
+        const share = 1 / ((1 - left) * t[k] + c);
+        excess += weights[k] * (left * t[k] - c) * share;
+        slope += weights[k] * (t[k] * share) ** 2;
+      }
+      move = excess * (1 + excess / total) / slope;
       left -= move;
     }
-    const u = 1 - left;
-    small = average((v) => Math.log(u * v + c)) - u;
+    small = logs(1 - left, c) - (1 - left);
   }
   // The quartic of the density at -1, with q = 1 / (1 + delta~)
   const quartic = (x) => (((1 - gamma) * c * c * x + c * (1 - gamma - c)) * x + gamma * c) * x * x
@@ -339,13 +359,15 @@ export function limitAffinity(gamma, c) {
     else q = middle;
   }
   const delta = q / (c * q * q + 1);
-  const one = average((v) => Math.log((1 + delta * v) / q + c)) - delta * (1 / q - 1);
+  const one = logs(delta / q, 1 / q + c) - delta * (1 / q - 1);
   return small / 4 - (one - Math.LN2) / 2;
 }
 
 export class Spectrum {
   constructor(box, spec, change) {
     Object.assign(this, { spec, keep: keeper() });
+    this.normals = Object.fromEntries(["y", "z"].map((name) =>
+      [name, new Normals(spec.most, spec.width)]));
     this.chart = new Chart(box, () => this.last && change({}));
   }
 
@@ -353,13 +375,13 @@ export class Spectrum {
   draw(state, rough = false) {
     this.last = state;
     const { n, d, T, seed } = state;
-    const { width, most } = this.spec;
+    const { width } = this.spec;
     const lambda = Math.exp(state.log_lam);
     const columns = (name) => {
       const key = [name, seed].join();
-      const rows = this.keep(name, key, () => new Normals(this.spec[name][seed], most, width));
+      const rows = this.keep(name, key, () => this.normals[name].restart(this.spec[name][seed]));
       return this.keep(`columns of ${name}`, [key, n, d].join(), () => {
-        const values = rows.upTo(n, 0, d);
+        const values = rows.upTo(n, d);
         return Array.from({ length: d }, (_, i) => {
           const column = new Float64Array(n);
           for (let k = 0; k < n; k++) column[k] = values[k * width + i];

@@ -128,18 +128,30 @@ export class Stage {
     pen.clearRect(0, 0, this.size, this.size);
   }
 
+  // Drawn once for each size and ink, as letters take long
   axes(ink) {
-    const { low, high, pen, size } = this;
-    pen.font = "12px system-ui, sans-serif";
-    pen.fillStyle = ink;
-    const grid = [];
-    for (let t = Math.ceil(low * 2) / 2; t < high; t += 0.5) {
-      grid.push([[t, low], [t, high]], [[low, t], [high, t]]);
-      const x = this.px([t, low])[0] + 3;
-      if (x + pen.measureText(String(t)).width < size) pen.fillText(String(t), x, size - 4);
-      if (t > low + 0.3) pen.fillText(String(t), 3, this.px([low, t])[1] - 3);
+    const { low, high, canvas, size, scale } = this;
+    const ratio = canvas.width / size;
+    const key = [ink, size, ratio].join();
+    if (this.grid?.key !== key) {
+      const pen = new OffscreenCanvas(canvas.width, canvas.width).getContext("2d");
+      pen.scale(ratio, ratio);
+      pen.font = "12px system-ui, sans-serif";
+      pen.fillStyle = ink;
+      pen.strokeStyle = "rgba(128,128,128,0.25)";
+      for (let t = Math.ceil(low * 2) / 2; t < high; t += 0.5) {
+        const [x, y, text] = [(t - low) * scale, (high - t) * scale, String(t).replace("-", "−")];
+        pen.moveTo(x, 0);
+        pen.lineTo(x, size);
+        pen.moveTo(0, y);
+        pen.lineTo(size, y);
+        if (x + 3 + pen.measureText(text).width < size) pen.fillText(text, x + 3, size - 4);
+        if (t > low + 0.3) pen.fillText(text, 3, y - 3);
+      }
+      pen.stroke();
+      this.grid = { key, canvas: pen.canvas };
     }
-    this.stroke("rgba(128,128,128,0.25)", 1, grid);
+    this.pen.drawImage(this.grid.canvas, 0, 0, size, size);
   }
 
   // Many lines of one look at once: one by one they would take most of a frame.
@@ -176,20 +188,32 @@ export class Stage {
 
   // Arrows h(y) - y at n times n places.
   arrows(h, n, color) {
-    const { low, high } = this;
+    const { low, high, pen, scale } = this;
     const gap = (high - low) / n;
-    const arrows = Array.from({ length: n * n }, (_, k) => {
-      const [x, y] = [low + gap * ((k % n) + 0.5), low + gap * (Math.floor(k / n) + 0.5)];
-      const to = h([x, y]);
-      const [u, v] = [to[0] - x, to[1] - y];
-      const speed = Math.hypot(u, v);
-      const length = 0.9 * gap / (speed + 0.25);
-      const tip = [x + length * u, y + length * v];
-      const [a, b] = [0.2 * gap * u / (speed || 1), 0.2 * gap * v / (speed || 1)];
-      const barb = (s) => [tip[0] - a + s * 0.6 * b, tip[1] - b - s * 0.6 * a];
-      return [[x, y], tip, barb(1), tip, barb(-1)];
-    });
-    this.stroke(color, 1, arrows);
+    const y = [0, 0];
+    pen.strokeStyle = color;
+    pen.lineWidth = 1;
+    pen.beginPath();
+    for (let k = 0; k < n * n; k++) { // no lists here either
+      y[0] = low + gap * ((k % n) + 0.5);
+      y[1] = low + gap * (Math.floor(k / n) + 0.5);
+      const to = h(y);
+      const u = (to[0] - y[0]) * scale; // in pixels, downwards
+      const v = (y[1] - to[1]) * scale;
+      const speed = Math.sqrt(u * u + v * v);
+      const length = 0.9 * gap / (speed / scale + 0.25);
+      const barb = 0.2 * gap * scale / (speed || 1);
+      const fromX = (y[0] - low) * scale;
+      const fromY = (high - y[1]) * scale;
+      const x = fromX + length * u;
+      const tip = fromY + length * v;
+      pen.moveTo(fromX, fromY);
+      pen.lineTo(x, tip);
+      pen.lineTo(x - barb * (u - 0.6 * v), tip - barb * (v + 0.6 * u));
+      pen.lineTo(x, tip);
+      pen.lineTo(x - barb * (u + 0.6 * v), tip - barb * (v - 0.6 * u));
+    }
+    pen.stroke();
   }
 
   // Symbols of an endpoint class
@@ -227,6 +251,7 @@ export class Stage {
       this.words = new Uint32Array(this.image.data.buffer);
       this.sheet = new OffscreenCanvas(width, width).getContext("2d");
     }
+    this.stamped = true;
     const { words } = this;
     const { side, places, inks } = this.cut(label, size, alpha, ratio, width);
     const scale = this.scale * ratio;
@@ -248,7 +273,8 @@ export class Stage {
   }
 
   lay() {
-    if (!this.image) return;
+    if (!this.stamped) return;
+    this.stamped = false;
     const margin = (this.image.width - this.canvas.width) / 2 * this.size / this.canvas.width;
     this.sheet.putImageData(this.image, 0, 0);
     this.words.fill(0);

@@ -18,7 +18,7 @@ export const moved = (which, z, rho, share) => (which
 
 export class TwoFlows {
   constructor(box, spec, change) {
-    Object.assign(this, { spec, keep: keeper() });
+    Object.assign(this, { spec, keep: keeper(), normals: new Normals(spec.width, spec.most) });
     this.area = box.appendChild(document.createElement("div"));
     this.area.className = "memnb-live-panels memnb-live-pair";
     this.panels = ["score flow", "probability flow"].map((title) =>
@@ -28,21 +28,22 @@ export class TwoFlows {
   draw(state, rough) {
     this.last = state;
     const { N, rho, gone, threshold, n, seed } = state;
-    const { states, width, most } = this.spec;
+    const { states, most } = this.spec;
     const K = N - 1;
     const d = Math.max(state.d, K);
     // One coordinate of all starts after another; first, how far they are scattered in the picture
-    const normals = this.keep("normals", seed, () => new Normals(states[seed], width, most));
-    const values = normals.upTo(d + 2, 0, n);
+    const normals = this.keep("normals", seed, () => this.normals.restart(states[seed]));
+    const share = 1 - gone;
+    const last = share > 0 ? d : K; // coordinate that has not come to zero
+    const values = normals.upTo(last + 2, n);
     const number = (k, i) => values[(k + 2) * most + i];
     // Distances from the span of the data
-    const off = this.keep("off", [seed, K, d, n].join(), () => {
+    const off = this.keep("off", [seed, K, last, n].join(), () => {
       const squares = new Float64Array(n);
-      for (let k = K; k < d; k++) for (let i = 0; i < n; i++) squares[i] += number(k, i) ** 2;
+      for (let k = K; k < last; k++) for (let i = 0; i < n; i++) squares[i] += number(k, i) ** 2;
       return squares.map(Math.sqrt);
     });
     const lengths = new Float64Array(K).fill(1);
-    const share = 1 - gone;
     const ink = getComputedStyle(this.area).color;
     const z = new Float64Array(K);
     const lines = this.panels.map((panel, which) => {

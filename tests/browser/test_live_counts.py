@@ -22,9 +22,11 @@ def test_the_page_draws_the_numbers_of_python(page, seed):
     found = page.evaluate(
         """async ({ state }) => {
           const { Normals } = await import("/random.js");
-          const normals = new Normals(state, 100, 60);
-          normals.upTo(7, 2, 9);
-          normals.upTo(20, 0, 31);
+          const normals = new Normals(100, 60).restart(7);
+          normals.upTo(40, 60);
+          normals.restart(state);
+          normals.upTo(7, 9);
+          normals.upTo(20, 31);
           return JSON.stringify([...normals.upTo(100)]);
         }""",
         {"state": generator.initial_seed()},
@@ -47,8 +49,8 @@ def starts(K, dim, rho):
 CLASSES_AT = """async ({ y, K, rho, t, inf, times }) => {
   const { Flow, SquaredNorms, classesAt } = await import("/counts.js");
   const [n, width] = [y.length, y[0].length];
-  const flow = new Flow(n, K, rho).upTo(n, y.flat(), width);
-  const off = new SquaredNorms(n, K, width).upTo(n, y.flat(), width).values;
+  const flow = new Flow(n, K).restart(rho).upTo(n, y.flat(), width);
+  const off = new SquaredNorms(n).restart(K, width).upTo(n, y.flat(), width).values;
   return times.map((r) => [[0, 9], [9, n]].flatMap((rows) =>
     [...classesAt(flow, off, rows, K, r, t, inf)]));
 }"""

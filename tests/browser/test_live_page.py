@@ -50,8 +50,9 @@ def test_the_first_frame_is_that_of_python_and_is_read_out(browser, site_url):
         assert legend == f"training points: {n}"
 
 
-def test_every_control_at_both_ends(browser, site_url):
-    with Live(browser, site_url) as live:
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_control_at_both_ends(browser, site_url, width):
+    with Live(browser, site_url, width=width) as live:
         for axis in EXPLORER.axes[:3]:
             for end, place in (("low", -1e9), ("high", 1e9)):
                 live.after(lambda a=axis.name, p=place: live.slide(a, p))
@@ -62,6 +63,7 @@ def test_every_control_at_both_ends(browser, site_url):
         live.after(lambda: live.button("Reset").click())
         assert live.counts() == expected(RIGHT, 0.1, 60)
         assert live.box.locator("canvas").nth(1).is_hidden()
+        assert live.fits(width)
 
 
 def test_a_link_restores_the_state_and_a_button_makes_it(browser, site_url):
@@ -281,6 +283,42 @@ def test_time_plays_and_stops(browser, site_url, motion):
         paused = live.setting("r")
         live.page.wait_for_timeout(1100)
         assert live.setting("r") == paused > 0
+
+
+IDLE = """
+  window.idle = [];
+  window.requestIdleCallback = (act) => idle.push(act);
+"""
+PICTURE = """() => [...document.querySelectorAll('.memnb-live')].map((box) => JSON.stringify([
+  box.ariaLabel, box.dataset.drawn, box.innerHTML,
+  [...box.querySelectorAll('canvas')].map((c) => c.toDataURL()),
+]))"""
+# What is drawn beforehand, and in how many changes of the page
+BEFOREHAND = """async () => {
+  const changes = [];
+  const watch = new MutationObserver((records) => changes.push(...records));
+  watch.observe(document.querySelector("article"), { subtree: true, attributes: true });
+  while (idle.length) idle.shift()({ timeRemaining: () => 50 });
+  await new Promise(requestAnimationFrame);
+  return changes.length;
+}"""
+
+
+@pytest.mark.parametrize(
+    "chapter", ["01-score-flow", "02-probability-flow", "03-simplex-data", "05-linear-model"]
+)
+def test_what_is_drawn_beforehand_leaves_no_trace(browser, site_url, chapter):
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    view = context.new_page()
+    view.add_init_script(IDLE)
+    view.goto(f"{site_url}/notebooks/{chapter}.html")
+    live = "[...document.querySelectorAll('.memnb-live')]"
+    view.wait_for_function(f"{live}.every((b) => b.dataset.drawn) && idle.length >= {live}.length")
+    view.wait_for_timeout(700)  # until the first state has been said
+    before = view.evaluate(PICTURE)
+    assert view.evaluate(BEFOREHAND) > 10
+    assert view.evaluate(PICTURE) == before
+    context.close()
 
 
 def test_live_explorers_are_light():
