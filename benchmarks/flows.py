@@ -166,13 +166,13 @@ def _many(n_starts):
 def main(arguments=None):
     """Print the tables; ``--quick`` for a short run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.flows", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="10^3 starts, one repeat")
+    parser.add_argument("--quick", action="store_true", help="10^3 starts, 3 repeats")
     parser.add_argument("--many", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     if options.many:
         return _many(options.many)
-    sizes, repeats, many = ((1000,), 1, 10**5) if options.quick else ((1000, 10**5), 7, 10**7)
+    sizes, repeats, many = ((1000,), 3, 10**5) if options.quick else ((1000, 10**5), 7, 10**7)
     print(f"Python {platform.python_version()}, torch {torch.__version__}, 1 thread, float64,")
     print(f"N = {N}, d = {D}, medians of {repeats}.\n")
     rows = [row for size in sizes for row in measure(size, repeats)]

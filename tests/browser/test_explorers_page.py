@@ -1,7 +1,7 @@
 """Explorers with stored frames, on the site: every way of moving them, links, reasons and reset."""
 
 import pytest
-from visits import CHAPTERS, Visit
+from visits import CHAPTERS, WIDTHS, Visit
 
 # What an explorer shows, and what it says that it shows
 CONTENT = """(box) => {
@@ -120,6 +120,14 @@ def test_every_control_by_keyboard_and_links_that_restore(browser, site_url, pag
             place = element.bounding_box()
             assert -20 <= place["y"] < 600, "the page did not scroll to its explorer"
             assert visit.complaints == []
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_every_control_by_keyboard_on_a_phone(browser, site_url, page):
+    with Visit(browser, f"{site_url}/{page}.html", *WIDTHS["phone"]) as visit:
+        for box in explorers(visit):
+            move_each_control(visit.page, box)
+        assert visit.complaints == []
 
 
 FOUR = "notebooks/04-trained-denoisers"

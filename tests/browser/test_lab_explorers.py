@@ -212,6 +212,8 @@ class LiveSweep:
         times, start = {}, self.picture()
         for axis, control in zip(self.explorer.axes, self.controls, strict=True):
             if seen_at := SEEN_AT.get((self.explorer.title, axis.name)):
+                low, high = (json.loads(seen)[:-1] for seen in self.move(axis, control))
+                assert low == high, axis.label  # but for the note
                 self.go(*seen_at)
             low, high = list(self.move(axis, control))
             assert low != high, axis.label

@@ -77,3 +77,9 @@ def test_every_slider_at_both_ends_a_link_and_play(browser, site_url):
             arg=gone,
         )
         live.button("Pause").click()
+
+
+def test_it_fits_a_phone(browser, site_url):
+    with LivePage(browser, f"{site_url}/{PAGE}", name="two-flows", width=390) as live:
+        assert live.fits(390)
+        check(live, **EXPLORER.start)
