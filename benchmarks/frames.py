@@ -1,0 +1,171 @@
+"""From a mouse move to its frame, in every live explorer: ``python -m benchmarks.frames``.
+
+The built site is opened in headless Chromium, and each slider and handle of each live explorer is
+dragged with the mouse, with 500 starts where there are starts. A clock runs from the time of the
+move until the frame has been handed over. This includes the wait for the next frame of the display,
+up to 17 ms, and all that a move costs where nothing is computed, which a bare slider in the same
+page shows: the first row of each explorer. Each page is opened anew, and no move is left out. Then
+all is done again with a processor that is slowed down four times.
+"""
+
+import functools
+import http.server
+import shutil
+import sys
+import threading
+
+import numpy as np
+from playwright.sync_api import sync_playwright
+from tqdm import tqdm
+
+from benchmarks import is_quick
+from memnb.book.layout import Layout
+from memnb.explorers import ALL
+from memnb.explorers.live import Live, Range
+
+__all__ = ["main", "measure"]
+
+RATES = (1, 4)
+BARE = "a bare slider"
+LISTEN = """() => {
+  window.times = [];
+  let busy = false;
+  addEventListener("pointermove", (event) => {
+    if (busy || !event.buttons) return;
+    busy = true;
+    requestAnimationFrame(() => {
+      const { port1, port2 } = new MessageChannel(); // after the frame
+      port1.onmessage = () => {
+        busy = false;
+        times.push(performance.now() - event.timeStamp);
+      };
+      port2.postMessage(0);
+    });
+  }, { capture: true });
+}"""
+ADD_BARE = """(box) => {
+  const slider = document.createElement("input");
+  Object.assign(slider, { type: "range", name: "bare", max: 1, step: 0.001 });
+  box.querySelector(".memnb-live-controls").append(slider);
+}"""
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_args):
+        pass
+
+
+def _moved(box, what):
+    """The element that the mouse drags."""
+    if what.startswith("handle"):
+        return box.locator(".memnb-live-handle").nth(int(what.split()[1]))
+    return box.locator(f"input[name={'bare' if what == BARE else what}]")
+
+
+def _way(box, element, what, moves):
+    """Where the mouse goes: from one end of a slider to the other, or around with a handle."""
+    if what.startswith("handle"):
+        place, stage = (e.bounding_box() for e in (element, box.locator(".memnb-live-stage").first))
+        turn = np.linspace(0, 2 * np.pi, moves + 1)
+        x = place["x"] + place["width"] / 2 - 0.06 * stage["width"] * (1 - np.cos(turn))
+        y = place["y"] + place["height"] / 2 + 0.06 * stage["width"] * np.sin(turn)
+        return np.stack([x, y], axis=1)
+    place = element.bounding_box()
+    x = np.linspace(place["x"] + 8, place["x"] + place["width"] - 8, moves + 1)
+    return np.stack([x, np.full(moves + 1, place["y"] + place["height"] / 2)], axis=1)
+
+
+def measure(browser, url, explorer, what, rate, moves=60):
+    """Milliseconds from each move of the mouse to the frame that follows.
+
+    Parameters
+    ----------
+    browser : playwright.sync_api.Browser
+    url : str
+        Of the chapter.
+    explorer : Live
+    what : str
+        Name of a slider, :data:`BARE`, or ``"handle 0"`` for the first handle.
+    rate : float
+        How many times slower the processor is to be.
+    moves : int
+        How often the mouse moves.
+
+    Returns
+    -------
+    ndarray
+        Times in milliseconds.
+    """
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    starts = "n" in explorer.start and explorer.view != "spectrum"
+    page.goto(f"{url}#{explorer.anchor}{'?n=500' if starts else ''}")
+    box = page.locator(f"#explorer-{explorer.anchor}")
+    page.wait_for_function("(box) => box.dataset.drawn", arg=box.element_handle())
+    if what == BARE:
+        box.evaluate(ADD_BARE)
+    element = _moved(box, what)
+    element.scroll_into_view_if_needed()
+    page.wait_for_timeout(1500)  # until the page is at rest
+    way = _way(box, element, what, moves)
+    page.evaluate(LISTEN)
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": rate})
+    page.mouse.move(*way[0])
+    page.mouse.down()
+    for place in way[1:]:
+        page.mouse.move(*place)
+        page.wait_for_timeout(25)
+    page.wait_for_timeout(200)
+    times = page.evaluate("times")
+    page.mouse.up()
+    page.close()
+    return np.array(times)
+
+
+def main():
+    """Print the table.
+
+    Raises
+    ------
+    SystemExit
+        If there is no site or no Chromium.
+    """
+    moves = 5 if is_quick(__doc__, "five moves each") else 60
+    site = Layout.here().site
+    if not (site / "index.html").is_file():
+        sys.exit("there is no site yet: run `make book` first")
+    if shutil.which("chromium") is None:
+        sys.exit("there is no chromium to open the site with")
+    chapters = {path.stem: path.read_text() for path in (site / "notebooks").glob("*.html")}
+    cases = []
+    for make in ALL.values():
+        explorer = make()
+        if isinstance(explorer, Live):
+            anchor = f'id="explorer-{explorer.anchor}"'
+            chapter = next(name for name, text in chapters.items() if anchor in text)
+            handles = {"plane": ["handle 0", "handle 1"], "basins": ["handle 0"]}
+            sliders = [axis.name for axis in explorer.axes if isinstance(axis, Range)]
+            for what in [BARE, *sliders, *handles.get(explorer.view, [])]:
+                cases.append((chapter, explorer, what))
+    print("| explorer | control |" + "".join(f" {r}x: median / p95 of ms |" for r in RATES))
+    print("|:--|:--|" + "--:|" * len(RATES))
+    handler = functools.partial(_Quiet, directory=str(site))
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
+        sync_playwright() as playwright,
+    ):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        flags = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        root = f"http://127.0.0.1:{server.server_address[1]}/notebooks"
+        for chapter, explorer, what in tqdm(cases, desc="controls"):
+            cells = []
+            for rate in RATES:
+                times = measure(browser, f"{root}/{chapter}.html", explorer, what, rate, moves)
+                cells.append(f"{np.median(times):.0f} / {np.percentile(times, 95):.0f}")
+            tqdm.write(f"| {explorer.number} | {what} | " + " | ".join(cells) + " |", sys.stdout)
+        browser.close()
+        server.shutdown()
+
+
+if __name__ == "__main__":
+    main()
