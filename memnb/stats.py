@@ -24,6 +24,7 @@ Wilson, *Probable inference, the law of succession, and statistical inference*, 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from scipy.stats import binomtest, fisher_exact, norm
@@ -42,6 +43,12 @@ __all__ = [
 ]
 
 ONE_SIGMA = float(norm.cdf(1) - norm.cdf(-1))
+
+
+@lru_cache(maxsize=10_000)  # frames of explorers ask for the same ones thousands of times
+def _half_width(count: int, n: int) -> float:
+    interval = binomtest(count, n).proportion_ci(ONE_SIGMA, method="wilson")
+    return float(interval.high - interval.low) / 2
 
 
 def wilson(count: int, n: int) -> tuple[float, float]:
@@ -71,8 +78,7 @@ def wilson(count: int, n: int) -> tuple[float, float]:
     """
     n = check_integer("n", n, 1)
     count = check_integer("count", count, 0, n)
-    interval = binomtest(count, n).proportion_ci(ONE_SIGMA, method="wilson")
-    return count / n, float(interval.high - interval.low) / 2
+    return count / n, _half_width(count, n)
 
 
 def fraction_error(fraction: float, n: int) -> float:

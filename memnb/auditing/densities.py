@@ -68,8 +68,7 @@ def delta_of_points(t: np.ndarray, o: np.ndarray, g: np.ndarray, width: float) -
     # The largest ones apart, which are whole numbers: so they cancel exactly where they do
     whole = np.where(logs == top, signs, 0.0).sum(axis=-1)
     rest = np.where(logs == top, 0.0, signs * np.exp(logs - top)).sum(axis=-1)
-    scale = np.where(whole == 0, 1.0, whole)
-    return scale * (whole / scale + rest / scale)
+    return whole + rest
 
 
 def delta_of_pixels(t: np.ndarray, o: np.ndarray, g: np.ndarray, width: float) -> float:

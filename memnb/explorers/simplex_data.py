@@ -131,17 +131,31 @@ def triangle(n_grid: int = 40) -> Explorer:
     return Explorer(frame, axes, alt, "The triangle", number="3.7", play="rho")
 
 
+DIMENSIONS = (30, 60, 100)
+
+
 @cache
-def _ends(N, d, opening, rho, n_starts, seed):
+def _ends(N, opening, rho, n_starts, seed):
+    """Angle, and for each dimension the data and the ends of both flows.
+
+    In more dimensions a start has more coordinates that only decay. So the starts of all of them
+    are followed at once, in the largest, where those of the others have zeros.
+    """
     angle = 90 + opening * (widest_angle(N) - 90)
-    data = obtuse_simplex(N, d, angle=angle)
-    y = gaussian_starts(n_starts, d, seed=seed)
-    denoiser = RampDenoiser(data, rho)
-    ends = {
+    data = {d: obtuse_simplex(N, d, angle=angle) for d in DIMENSIONS}
+    most = max(DIMENSIONS)
+    y = torch.zeros(len(DIMENSIONS), n_starts, most, dtype=torch.float64)
+    for part, d in zip(y, DIMENSIONS, strict=True):
+        part[:, :d] = gaussian_starts(n_starts, d, seed=seed)
+    denoiser = RampDenoiser(data[most], rho)
+    both = {
         "score flow": score_flow(y, denoiser, math.inf),
         "probability flow": probability_flow(y, denoiser, 1.0, 0.0),
     }
-    return data, angle, ends
+    ends = {
+        d: {name: end[k, :, :d] for name, end in both.items()} for k, d in enumerate(DIMENSIONS)
+    }
+    return angle, data, ends
 
 
 def ends(n_starts: int = 60, seed: int = 0) -> Explorer:
@@ -165,8 +179,10 @@ def ends(n_starts: int = 60, seed: int = 0) -> Explorer:
     """
 
     def frame(N, d, opening, rho, threshold):
-        data, angle, reached = _ends(N, d, opening, rho, n_starts, seed)
-        shares = {name: classify(y, data, threshold).fractions() for name, y in reached.items()}
+        angle, data, reached = _ends(N, opening, rho, n_starts, seed)
+        shares = {
+            name: classify(y, data[d], threshold).fractions() for name, y in reached[d].items()
+        }
         figure = figures.comparison_figure(shares)
         cosine = math.cos(math.radians(angle))
         return figure.update_xaxes(
@@ -175,7 +191,7 @@ def ends(n_starts: int = 60, seed: int = 0) -> Explorer:
 
     axes = (
         Axis("N", "training points N", (3, 4, 6, 8, 11, 16, 31), 6, (3, 6, 11, 31)),
-        Axis("d", "dimension d", (30, 60, 100), 30, (30, 100)),
+        Axis("d", "dimension d", DIMENSIONS, 30, (30, 100)),
         Axis(
             "opening", "opening of the angle", (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9), 0.3,
             (0.02, 0.1, 0.3, 0.5, 0.9),
