@@ -29,7 +29,7 @@ __all__ = ["NAMES", "keep", "main"]
 #: In the order of the page
 NAMES = (
     *("flows", "floor", "coupled", "classification", "continuation", "fit", "cooper"),
-    *("linear", "unet", "audit", "book", "slider"),
+    *("linear", "unet", "audit", "book", "slider", "frames"),
 )
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "torchdiffeq", "diffusers")
 

@@ -18,14 +18,15 @@ import numpy as np
 from playwright.sync_api import sync_playwright
 from tqdm import tqdm
 
-from benchmarks import is_quick
+from benchmarks import Compared, is_quick
 from memnb.book.layout import Layout
 from memnb.explorers import ALL
 from memnb.explorers.live import Live, Range
 
-__all__ = ["main", "measure"]
+__all__ = ["all_times", "compare", "main", "measure"]
 
 RATES = (1, 4)
+MOVES = 60
 BARE = "a bare slider"
 LISTEN = """() => {
   window.times = [];
@@ -75,7 +76,7 @@ def _way(box, element, what, moves):
     return np.stack([x, np.full(moves + 1, place["y"] + place["height"] / 2)], axis=1)
 
 
-def measure(browser, url, explorer, what, rate, moves=60):
+def measure(browser, url, explorer, what, rate, moves=MOVES):
     """Milliseconds from each move of the mouse to the frame that follows.
 
     Parameters
@@ -121,33 +122,47 @@ def measure(browser, url, explorer, what, rate, moves=60):
     return np.array(times)
 
 
-def main():
-    """Print the table.
-
-    Raises
-    ------
-    SystemExit
-        If there is no site or no Chromium.
-    """
-    moves = 5 if is_quick(__doc__, "five moves each") else 60
-    site = Layout.here().site
-    if not (site / "index.html").is_file():
-        sys.exit("there is no site yet: run `make book` first")
-    if shutil.which("chromium") is None:
-        sys.exit("there is no chromium to open the site with")
+def _cases(site):
+    """Chapter, explorer and what of it is moved, for each live explorer of the site."""
     chapters = {path.stem: path.read_text() for path in (site / "notebooks").glob("*.html")}
-    cases = []
+    handles = {"plane": ["handle 0", "handle 3"], "basins": ["handle 0"]}
     for make in ALL.values():
         explorer = make()
         if isinstance(explorer, Live):
             anchor = f'id="explorer-{explorer.anchor}"'
             chapter = next(name for name, text in chapters.items() if anchor in text)
-            handles = {"plane": ["handle 0", "handle 1"], "basins": ["handle 0"]}
             sliders = [axis.name for axis in explorer.axes if isinstance(axis, Range)]
-            for what in [BARE, *sliders, *handles.get(explorer.view, [])]:
-                cases.append((chapter, explorer, what))
-    print("| explorer | control |" + "".join(f" {r}x: median / p95 of ms |" for r in RATES))
-    print("|:--|:--|" + "--:|" * len(RATES))
+            yield chapter, explorer, [BARE, *sliders, *handles.get(explorer.view, [])]
+
+
+def all_times(rates, moves):
+    """Times of every control of every live explorer.
+
+    Parameters
+    ----------
+    rates : sequence of float
+        How many times slower the processor is to be.
+    moves : int
+        How often the mouse moves.
+
+    Yields
+    ------
+    explorer : Live
+    what : str
+        As in :func:`measure`.
+    times : list of ndarray
+        Milliseconds at each rate.
+
+    Raises
+    ------
+    RuntimeError
+        If there is no site or no Chromium.
+    """
+    site = Layout.here().site
+    if not (site / "index.html").is_file():
+        raise RuntimeError("there is no site yet: run `make book` first")
+    if shutil.which("chromium") is None:
+        raise RuntimeError("there is no chromium to open the site with")
     handler = functools.partial(_Quiet, directory=str(site))
     with (
         http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
@@ -157,14 +172,68 @@ def main():
         flags = ["--no-sandbox", "--disable-gpu"]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
         root = f"http://127.0.0.1:{server.server_address[1]}/notebooks"
+        cases = [(c, e, what) for c, e, controls in _cases(site) for what in controls]
         for chapter, explorer, what in tqdm(cases, desc="controls"):
-            cells = []
-            for rate in RATES:
-                times = measure(browser, f"{root}/{chapter}.html", explorer, what, rate, moves)
-                cells.append(f"{np.median(times):.0f} / {np.percentile(times, 95):.0f}")
-            tqdm.write(f"| {explorer.number} | {what} | " + " | ".join(cells) + " |", sys.stdout)
+            url = f"{root}/{chapter}.html"
+            yield explorer, what, [measure(browser, url, explorer, what, r, moves) for r in rates]
         browser.close()
         server.shutdown()
+
+
+def _words(times):
+    return f"{np.median(times):.0f} / {np.percentile(times, 95):.0f}"
+
+
+def compare(quick=False):
+    """Rows of the page: the slowest control of each live explorer beside a bare slider.
+
+    Parameters
+    ----------
+    quick : bool
+        Five moves of each control.
+
+    Returns
+    -------
+    list of Compared
+
+    Raises
+    ------
+    RuntimeError
+        If there is no site or no Chromium.
+    """
+    slowed, moves = RATES[-1], 5 if quick else MOVES
+    found = {}
+    for explorer, what, (times,) in all_times([slowed], moves):
+        found.setdefault(explorer.number, {})[what] = times
+    rows = []
+    for number, controls in found.items():
+        late = {what: np.percentile(times, 95) / 1000 for what, times in controls.items()}
+        bare = late.pop(BARE)
+        slowest = max(late, key=late.get)
+        rows.append(
+            Compared(
+                "From a mouse move to its frame",
+                f"figure {number}, processor slowed down {slowed} times, 95th percentile of "
+                f"{moves} moves",
+                f"{slowest}, its slowest control",
+                BARE,
+                late[slowest],
+                bare,
+                note="median / 95th percentile in ms: "
+                + ", ".join(f"{what} {_words(times)}" for what, times in controls.items()),
+            )
+        )
+    return rows
+
+
+def main():
+    """Print the table."""
+    moves = 5 if is_quick(__doc__, "five moves each") else MOVES
+    print("| explorer | control |" + "".join(f" {r}x: median / p95 of ms |" for r in RATES))
+    print("|:--|:--|" + "--:|" * len(RATES))
+    for explorer, what, times in all_times(RATES, moves):
+        cells = " | ".join(_words(t) for t in times)
+        tqdm.write(f"| {explorer.number} | {what} | {cells} |", sys.stdout)
 
 
 if __name__ == "__main__":
