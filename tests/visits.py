@@ -1,6 +1,7 @@
 """A page of the built site that a test opens, scrolls through and listens to."""
 
 import json
+import os
 
 from support import ROOT
 
@@ -9,6 +10,8 @@ from memnb.book.layout import Layout
 
 SITE = ROOT / "_build" / "site"
 ARTIFACTS = ROOT / "_build" / "screenshots"
+# Whole pages, for those who look at them: they take a quarter of the time of the tests of pages
+SCREENSHOTS = "MEMNB_SCREENSHOTS" in os.environ
 PAGES = [
     *(f"notebooks/{chapter}" for chapter in Layout(ROOT).chapters()),
     *(

@@ -10,7 +10,18 @@ from pathlib import Path
 
 import pytest
 from fontTools.ttLib import TTFont
-from visits import ARTIFACTS, CHAPTERS, CONTRAST, EXPLORERS_FIT, PAGES, SITE, WIDTHS, Visit, switch
+from visits import (
+    ARTIFACTS,
+    CHAPTERS,
+    CONTRAST,
+    EXPLORERS_FIT,
+    PAGES,
+    SCREENSHOTS,
+    SITE,
+    WIDTHS,
+    Visit,
+    switch,
+)
 
 FIRST_LOAD = 800_000  # bytes of a page and all that it loads before it is scrolled, compressed
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
@@ -174,14 +185,16 @@ def test_page(browser, site_url, page, device):
             check_formulas_fit(view)
         ARTIFACTS.mkdir(parents=True, exist_ok=True)
         name = page.replace("/", "-")
-        view.screenshot(path=ARTIFACTS / f"{name}-{device}.png", full_page=True)
+        if SCREENSHOTS:
+            view.screenshot(path=ARTIFACTS / f"{name}-{device}.png", full_page=True)
         weight = {"first load": visit.first_load, "scrolled": visit.weight}
         (ARTIFACTS / f"{name}-{device}-weight.json").write_text(json.dumps(weight))
         if device == "desktop":
             switch(view, "dark")
             view.wait_for_timeout(300)
             assert view.evaluate(CONTRAST) == []
-            view.screenshot(path=ARTIFACTS / f"{name}-dark.png", full_page=True)
+            if SCREENSHOTS:
+                view.screenshot(path=ARTIFACTS / f"{name}-dark.png", full_page=True)
 
 
 @pytest.mark.parametrize("page", ["search.html?q=hyperbox", "404.html", "genindex.html"])
