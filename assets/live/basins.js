@@ -6,9 +6,11 @@ import { sumMargin, sums, trainingSet } from "./sets.js";
 
 // Red, green, blue and opacity, of memnb.figures.style: undecided, training points, their sum
 const SHADES = [0xC8C8C8FF, 0xF0B184FF, 0xD8935FFF, 0xFBDFCAFF, 0x86BCDDFF];
-const PLACES = 72; // along each axis
-const FEW_PLACES = 21; // while something moves
-const APART = 4; // and of these every fourth along each axis at first
+// Places along each axis, of which every fourth is solved first: at rest these are counted, and those
+// between them only make borders fine; while something moves all are counted.
+const PLACES = 285;
+const FEW_PLACES = 21;
+const APART = 4;
 const REACHED = 1e-3; // distance from an attractor
 const OPEN = 255; // a place that is not solved yet
 
@@ -75,14 +77,14 @@ export class Basins {
   }
 
   draw(state, rough) {
-    const [n, apart] = rough ? [FEW_PLACES, APART] : [PLACES, 1];
+    const [n, gap] = rough ? [FEW_PLACES, 1] : [PLACES, APART];
     const key = [state.angle, state.ratio, state.rho, n].join();
     if (key !== this.key) {
       this.key = key;
-      this.solved = this.solve(state, n, apart);
+      this.solved = this.solve(state, n, gap);
     }
     this.last = state;
-    const { set, rho, margin, stable, share, held } = this.solved;
+    const { set, rho, margin, stable, counts, share, held } = this.solved;
     this.paint(state);
     const names = ["x₀", "x₁", "x₂", "x₁ + x₂"];
     const percent = share.map((x) => `${Math.round(100 * x)} %`);
@@ -90,7 +92,7 @@ export class Basins {
       + `${percent[3]} of the starts end at the sum, ${percent.slice(0, 3).join(", ")} at `
       + "the training points.";
     const { canvas } = this.stage;
-    canvas.dataset.counts = JSON.stringify(share.map((x) => Math.round(x * n * n)));
+    canvas.dataset.counts = JSON.stringify(counts);
     say(this.stage.counts, words, (below) => {
       list(below, "class", names.map((name, m) =>
         [m < 3 ? "training" : "virtual", `${name}: ${percent[m]}`]));
@@ -103,16 +105,20 @@ export class Basins {
     return { status: words, note: notes.join(" ") };
   }
 
-  solve({ angle, ratio, rho: wanted }, n, apart) {
+  // Counted are places that are `gap` apart.
+  solve({ angle, ratio, rho: wanted }, n, gap) {
     const set = trainingSet(pointsAt(angle, ratio));
     const rho = wanted < set.maxRho ? wanted : LIMIT * set.maxRho;
     const margin = set.kind === "line" ? Infinity : sumMargin(set, [1, 1]);
     const stable = margin < rho;
     const points = pointsAt(angle, ratio);
     const sum = stable ? [sums(set)[3].point] : [];
-    const index = basins(set, rho, [...points, ...sum], this.spec.window, n, apart);
-    const share = [1, 2, 3, 4].map((m) => index.reduce((k, i) => k + (i === m), 0) / index.length);
-    return { set, rho, held: rho < wanted, margin, stable, index, n, share };
+    const index = basins(set, rho, [...points, ...sum], this.spec.window, n, APART);
+    const ends = [0, 0, 0, 0, 0]; // first those that end at none
+    for (let j = 0; j < n; j += gap) for (let i = 0; i < n; i += gap) ends[index[j * n + i]] += 1;
+    const counts = ends.slice(1);
+    const share = counts.map((count) => count / ((n - 1) / gap + 1) ** 2);
+    return { set, rho, held: rho < wanted, margin, stable, index, n, counts, share };
   }
 
   paint(state) {
