@@ -20,6 +20,8 @@ LONGEST = (
     "test_chapters_run_with_other_parameters",
     "test_killed_builds_never_leave_a_broken_site",
     "test_build_executes_only_what_changed_and_failure_leaves_the_site",
+    "test_every_control_of_every_explorer_at_both_ends",
+    "test_a_slider_in_lab_moves_the_plot",
 )
 
 

@@ -10,7 +10,9 @@ INTRODUCTION = """# Benchmarks
 Each row is two ways to do the same thing, measured one after the other in one run, each on one
 thread (the book is built with two), and what is compared is their ratio: how many times as long the
 reference takes as what this book uses. Absolute times depend on the machine and on what else it is
-doing, ratios much less. `make bench` measures all of it again; the sizes are in `benchmarks/`."""
+doing, ratios much less. `make bench` measures all of it again; the sizes are in `benchmarks/`.
+The last table alone compares with what does nothing: a bare slider, which shows what any move of
+the mouse costs."""
 
 
 # Why some of them miss their targets
