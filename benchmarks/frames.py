@@ -4,8 +4,9 @@ The built site is opened in headless Chromium, and each slider and handle of eac
 dragged with the mouse, with 500 starts where there are starts. A clock runs from the time of the
 move until the frame has been handed over. This includes the wait for the next frame of the display,
 up to 17 ms, and all that a move costs where nothing is computed, which a bare slider in the same
-page shows: the first row of each explorer. Each page is opened anew, and no move is left out. Then
-all is done again with a processor that is slowed down four times.
+page shows: the first row of each explorer. Each page is opened anew, and the first moves count too;
+of moves that come before a frame is there, only the first counts. Then all is done again with a
+processor that is slowed down four times.
 """
 
 import functools

@@ -12,6 +12,8 @@ const ENDS = ["training points", "virtual points", "the boundary", "the interior
 // the middle of the edge, from its own end on, and how far it will have come from there. Rows are
 // prepared when they are first needed.
 export class Flow {
+  restarts = 0;
+
   constructor(most, edges) {
     const [u, level] = [new Float64Array(most * edges), new Float64Array(most * edges)];
     Object.assign(this, { u, level, edges });
@@ -19,6 +21,7 @@ export class Flow {
   }
 
   restart(rho) {
+    this.restarts += 1;
     return Object.assign(this, { rho, half: 0.5 - rho, rows: 0 });
   }
 
@@ -42,11 +45,14 @@ export class Flow {
 
 // Of what is orthogonal to the first K of d coordinates, the squared norms; rows as above.
 export class SquaredNorms {
+  restarts = 0;
+
   constructor(most) {
     this.values = new Float64Array(most);
   }
 
   restart(K, d) {
+    this.restarts += 1;
     return Object.assign(this, { K, d, rows: 0 });
   }
 
@@ -156,7 +162,9 @@ export class Counts {
     const exactly = (time) => chances(K, d, rho, time, t, inf, transforms);
     const exact = this.keep(`exact ${whole}`, key, () => times.map(exactly));
     const classes = (time, rows) => classesAt(flow, off.values, rows, K, time, t, inf);
-    const tallies = this.keep(`tallies ${whole}`, [key, seed].join(), () => times.map((time) =>
+    // What was counted before a restart may be of rows that are not there any more.
+    const prepared = [key, flow.restarts, off.restarts].join();
+    const tallies = this.keep(`tallies ${whole}`, prepared, () => times.map((time) =>
       new Tally((rows) => classes(time, rows))));
     const counts = tallies.map((tally) => tally.upTo(n));
     const at = (time) => new Tally((rows) => classes(time, rows)).upTo(n);

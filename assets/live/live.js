@@ -225,8 +225,8 @@ export function mount(box, spec) {
   });
   update({});
 
-  // The first moves would take far longer than those that follow, as the browser compiles what has run
-  // often. So some are drawn when nothing else is to do, and over them what is shown.
+  // The first moves would take far longer than those that follow, as the browser compiles what has
+  // run often. So some are drawn when nothing else is to do, and over them what is shown.
   const trials = controls.filter((control) => !control.values).flatMap((control) =>
     [0.3, 0.6, 0.9].map((share) => {
       const [low, high] = [place(control, control.low), place(control, control.high)];
@@ -234,15 +234,17 @@ export function mount(box, spec) {
     }));
   trials.unshift(...view.trials || []);
   const idle = globalThis.requestIdleCallback || (() => {});
+  let batches = 4; // on a slow machine not all of them
   const warm = (deadline) => {
-    if (moving) return;
+    if (moving || !box.clientWidth) return;
     if (!frame && deadline.timeRemaining() > 20) {
+      batches -= 1;
       while (trials.length && deadline.timeRemaining() > 5) {
         view.draw({ ...state, ...trials.shift() }, true);
       }
       view.draw(state);
     }
-    if (trials.length) idle(warm);
+    if (trials.length && batches) idle(warm);
   };
   idle(warm);
 }

@@ -130,11 +130,14 @@ export class Stage {
 
   // Drawn once for each size and ink, as letters take long
   axes(ink) {
-    const { low, high, canvas, size, scale } = this;
+    const { low, high, canvas, size, scale, pen: over } = this;
+    if (!size) return; // not shown yet
     const ratio = canvas.width / size;
     const key = [ink, size, ratio].join();
     if (this.grid?.key !== key) {
-      const pen = new OffscreenCanvas(canvas.width, canvas.width).getContext("2d");
+      const grid = document.createElement("canvas");
+      grid.width = grid.height = canvas.width;
+      const pen = grid.getContext("2d");
       pen.scale(ratio, ratio);
       pen.font = "12px system-ui, sans-serif";
       pen.fillStyle = ink;
@@ -149,9 +152,12 @@ export class Stage {
         if (t > low + 0.3) pen.fillText(text, 3, y - 3);
       }
       pen.stroke();
-      this.grid = { key, canvas: pen.canvas };
+      this.grid = { key, canvas: grid };
     }
-    this.pen.drawImage(this.grid.canvas, 0, 0, size, size);
+    over.save();
+    over.resetTransform(); // pixel by pixel
+    over.drawImage(this.grid.canvas, 0, 0);
+    over.restore();
   }
 
   // Many lines of one look at once: one by one they would take most of a frame.

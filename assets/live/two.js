@@ -34,7 +34,7 @@ export class TwoFlows {
     // One coordinate of all starts after another; first, how far they are scattered in the picture
     const normals = this.keep("normals", seed, () => this.normals.restart(states[seed]));
     const share = 1 - gone;
-    const last = share > 0 ? d : K; // coordinate that has not come to zero
+    const last = share > 0 ? d : K; // so many coordinates have not come to zero
     const values = normals.upTo(last + 2, n);
     const number = (k, i) => values[(k + 2) * most + i];
     // Distances from the span of the data

@@ -88,6 +88,29 @@ def test_every_slider_at_both_ends(browser, site_url, view):
             keys_move_a_slider_and_the_state_is_in_the_name(live)
 
 
+MOVED = """async ([box, n]) => {
+  const slider = box.querySelector("input[name=n]");
+  slider.value = n;
+  slider.dispatchEvent(new Event("input"));
+  return [...box.querySelectorAll("svg path")].map((path) => path.getAttribute("d"));
+}"""
+
+
+def test_areas_do_not_depend_on_what_was_shown_before(browser, site_url):
+    """Counts are kept while n moves, but not beyond another seed."""
+    seen = []
+    for before in (False, True):
+        with Chart(browser, site_url, "counts", "n=500&seed=0") as live:
+            if before:
+                live.page.evaluate(MOVED, [live.box.element_handle(), 3000])
+                live.page.wait_for_function("!document.querySelector('[data-rough]')")
+                address = f"#{live.name}?n=3000&seed=5"
+                live.after(lambda to=address: live.page.evaluate("(to) => location.hash = to", to))
+                live.after(lambda: live.button("Reset").click())
+            seen.append(live.page.evaluate(MOVED, [live.box.element_handle(), 600]))
+    assert seen[0] == seen[1] and len(set(seen[0])) > 5
+
+
 def keys_move_a_slider_and_the_state_is_in_the_name(live):
     live.box.locator("input[name=N]").focus()
     live.after(lambda: live.page.keyboard.press("ArrowRight"))
