@@ -9,17 +9,13 @@ of moves that come before a frame is there, only the first counts. Then all is d
 processor that is slowed down four times.
 """
 
-import functools
-import http.server
-import shutil
 import sys
-import threading
 
 import numpy as np
-from playwright.sync_api import sync_playwright
 from tqdm import tqdm
 
 from benchmarks import Compared, is_quick
+from benchmarks._site import opened
 from memnb.book.layout import Layout
 from memnb.explorers import ALL
 from memnb.explorers.live import Live, Range
@@ -50,11 +46,6 @@ ADD_BARE = """(box) => {
   Object.assign(slider, { type: "range", name: "bare", max: 1, step: 0.001 });
   box.querySelector(".memnb-live-controls").append(slider);
 }"""
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_args):
-        pass
 
 
 def _moved(box, what):
@@ -123,9 +114,11 @@ def measure(browser, url, explorer, what, rate, moves=MOVES):
     return np.array(times)
 
 
-def _cases(site):
+def _cases():
     """Chapter, explorer and what of it is moved, for each live explorer of the site."""
-    chapters = {path.stem: path.read_text() for path in (site / "notebooks").glob("*.html")}
+    chapters = {
+        path.stem: path.read_text() for path in (Layout.here().site / "notebooks").glob("*.html")
+    }
     handles = {"plane": ["handle 0", "handle 3"], "basins": ["handle 0"]}
     for make in ALL.values():
         explorer = make()
@@ -159,26 +152,11 @@ def all_times(rates, moves):
     RuntimeError
         If there is no site or no Chromium.
     """
-    site = Layout.here().site
-    if not (site / "index.html").is_file():
-        raise RuntimeError("there is no site yet: run `make book` first")
-    if shutil.which("chromium") is None:
-        raise RuntimeError("there is no chromium to open the site with")
-    handler = functools.partial(_Quiet, directory=str(site))
-    with (
-        http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
-        sync_playwright() as playwright,
-    ):
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        flags = ["--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
-        root = f"http://127.0.0.1:{server.server_address[1]}/notebooks"
-        cases = [(c, e, what) for c, e, controls in _cases(site) for what in controls]
+    with opened() as (browser, root):
+        cases = [(c, e, what) for c, e, controls in _cases() for what in controls]
         for chapter, explorer, what in tqdm(cases, desc="controls"):
             url = f"{root}/{chapter}.html"
             yield explorer, what, [measure(browser, url, explorer, what, r, moves) for r in rates]
-        browser.close()
-        server.shutdown()
 
 
 def _words(times):

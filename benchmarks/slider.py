@@ -6,16 +6,10 @@ frame of the display. Beside it stands the time in which Python makes the figure
 which is what a kernel would take before it sends anything.
 """
 
-import functools
-import http.server
-import shutil
 import statistics
-import threading
-
-from playwright.sync_api import sync_playwright
 
 from benchmarks import Compared, in_turns, is_quick
-from memnb.book.layout import Layout
+from benchmarks._site import opened
 from memnb.explorers.score_flow import field
 
 __all__ = ["compare", "main"]
@@ -33,34 +27,18 @@ MOVE = """async ([box, place]) => {
 }"""
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_args):
-        pass
-
-
-def _in_the_page(site, repeats):
+def _in_the_page(repeats):
     """Seconds of each move of the slider."""
-    handler = functools.partial(_Quiet, directory=str(site))
-    with (
-        http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
-        sync_playwright() as p,
-    ):
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser = p.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
+    with opened() as (browser, root):
         page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.goto(f"http://127.0.0.1:{server.server_address[1]}/notebooks/01-score-flow.html")
+        page.goto(f"{root}/01-score-flow.html")
         page.wait_for_function("document.querySelector('.memnb-live')?.dataset.drawn")
         box = page.locator(".memnb-live").first
         box.scroll_into_view_if_needed()
         element = box.element_handle()
         most = float(box.locator("input[name=r]").get_attribute("max"))
         step = most / (repeats + 1)
-        seconds = [page.evaluate(MOVE, [element, k * step]) for k in range(1, repeats + 1)]
-        browser.close()
-        server.shutdown()
-    return seconds
+        return [page.evaluate(MOVE, [element, k * step]) for k in range(1, repeats + 1)]
 
 
 def compare(quick=False):
@@ -80,11 +58,7 @@ def compare(quick=False):
     RuntimeError
         If there is no site or no Chromium.
     """
-    site, repeats = Layout.here().site, 3 if quick else 60
-    if not (site / "index.html").is_file():
-        raise RuntimeError("there is no site yet: run `make book` first")
-    if shutil.which("chromium") is None:
-        raise RuntimeError("there is no chromium to open the site with")
+    repeats = 3 if quick else 60
     explorer = field()
     values = explorer.start
     seconds, _ = in_turns(
@@ -96,7 +70,7 @@ def compare(quick=False):
             f"the plane of chapter 1, {values['n']} starts, median of {repeats} frames",
             "computed and drawn in the page",
             "the figure of the frame made in Python, neither sent nor drawn",
-            statistics.median(_in_the_page(site, repeats)),
+            statistics.median(_in_the_page(repeats)),
             seconds["Python"],
             note="the page waits for the next frame of the display, up to 17 ms",
         )
