@@ -159,7 +159,7 @@
   const fit = new ResizeObserver((entries) => {
     for (const { target } of entries) {
       const wide = target.clientWidth;
-      if (wide && wide !== target._fullLayout.width) draw(itemOf.get(target));
+      if (wide && wide !== target._fullLayout?.width) draw(itemOf.get(target));
     }
   });
 
@@ -167,6 +167,7 @@
   function drawWith(P, item) {
     const { div } = item;
     const width = div.clientWidth;
+    fit.observe(div); // also one that has no width yet
     if (!width) return;
     const figure = item.figure();
     const layout = adapt(figure.layout, width);
@@ -180,7 +181,6 @@
     }
     Object.assign(item, { drawn: true, width, height: div._fullLayout.height });
     div.style.minHeight = `${item.height}px`;
-    fit.observe(div);
     div.dataset.drawn = String(Number(div.dataset.drawn || 0) + 1);
   }
 

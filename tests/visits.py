@@ -64,6 +64,7 @@ CONTRAST = f"""(part) => {{
 }}"""
 
 
+PATIENCE = 120_000  # milliseconds, as other processes may take the machine
 # All formulas are there, which are set when the rest of the page is.
 FORMULAS = "() => !window.MathJax || document.documentElement.dataset.formulas === 'set'"
 
@@ -75,6 +76,7 @@ class Visit:
         self.context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme
         )
+        self.context.set_default_timeout(PATIENCE)
         self.page = self.context.new_page()
         self.page.add_init_script(script)
         self.complaints, self.requests, self.weight = [], [], 0
@@ -136,6 +138,7 @@ class LivePage:
         self.selector = f"#explorer-{name}" if name else ".memnb-live"
         self.drawn = f"document.querySelector('{self.selector}')?.dataset.drawn"
         self.context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        self.context.set_default_timeout(PATIENCE)
         self.page = self.context.new_page()
         self.complaints = []
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))

@@ -2,6 +2,8 @@
 
 from functools import cache
 
+import plotly.graph_objects as go
+
 from memnb.auditing import calibration
 from memnb.explorers.base import Axis, Explorer
 from memnb.figures import auditing as figures
@@ -26,12 +28,17 @@ def audit_shares(seed: int = 0) -> Explorer:
     """
 
     @cache
-    def curves(blur, other, n, d):
-        return calibration.measured_shares(calibration.mixtures(n, d, seed=seed), blur, other)
+    def mixtures(n, d):
+        return calibration.mixtures(n, d, seed=seed)
 
-    def frame(share, blur, other, n, d):
-        values = curves(blur, other, n, d)
-        figure = figures.measured_shares_figure({"": values}, calibration.SHARES)
+    @cache  # the share only moves the line
+    def drawn(blur, other, n, d):
+        values = calibration.measured_shares(mixtures(n, d), blur, other)
+        return values, figures.measured_shares_figure({"": values}, calibration.SHARES)
+
+    def frame(share, **others):
+        values, curves = drawn(**others)
+        figure = go.Figure(curves)
         at = calibration.SHARES.index(share)
         measured = {words: f"{values[name][at]:.2f}" for name, words in figures.NAMES.items()}
         measured["C_T"] = f"{values['cells'][at]:.1f}"

@@ -175,7 +175,10 @@ class Explorer:
 
     @property
     def anchor(self) -> str:
-        """Name of the explorer in the address of a page, from its title."""
+        """Name of the explorer in the address of a page, from its title.
+
+        The id of its element begins with ``explorer-``, as a heading may have the same name.
+        """
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
     def missing(self, **values: Any) -> str:
@@ -286,18 +289,26 @@ class Explorer:
         )
         return framed(content, self.number, self.title)
 
-    def widget(self) -> "ipywidgets.VBox":
-        """The controls, a figure that follows them and its caption, for JupyterLab."""
+    def widget(self, first: go.Figure | None = None) -> "ipywidgets.VBox":
+        """The controls, a figure that follows them and its caption, for JupyterLab.
+
+        Parameters
+        ----------
+        first : plotly.graph_objects.Figure, optional
+            The frame at the start, if it has been computed.
+        """
         from memnb.explorers.widget import widget
 
-        return widget(self)
+        return widget(self, first or self.figure())
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """Static HTML in the build; in Lab the widget, and its first frame for pages without it."""
         if is_static():
             return {"text/html": self.html(), "text/plain": self.alt}
-        first = framed(plot_html(self.figure()), self.number, self.title)
-        return {**self.widget()._repr_mimebundle_(), "text/html": first, "text/plain": self.alt}
+        first = self.figure()
+        page = framed(plot_html(first), self.number, self.title)
+        widget = self.widget(first)._repr_mimebundle_()
+        return {**widget, "text/html": page, "text/plain": self.alt}
 
 
 def text_of(value: Any) -> str:

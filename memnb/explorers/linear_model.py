@@ -6,8 +6,9 @@ closed forms.
 """
 
 import math
-from functools import lru_cache
+from functools import cache, lru_cache
 
+import plotly.graph_objects as go
 import torch
 
 from memnb import linear
@@ -69,7 +70,8 @@ def onset(seed: int = 0, most: int = 50) -> Explorer:
         ``n_simulations``.
     """
 
-    def frame(n, d, N, T, lam, factor, n_simulations):
+    @cache  # n only moves the line
+    def drawn(d, N, T, lam, factor, n_simulations):
         h2 = [mean_error(_fits(size, d, T, lam, seed, most)[2][:n_simulations]) for size in GRID]
         signs = [_sign(size, d, N, T, lam, factor, seed, most)[:n_simulations] for size in GRID]
         share = [linear.share_positive(sign) for sign in signs]
@@ -77,6 +79,11 @@ def onset(seed: int = 0, most: int = 50) -> Explorer:
         figure = figures.curves_figure(
             {"": curves}, "training points n", "E[H²], P(Δ > 0)", y_range=(-0.05, 1.08), height=380
         )
+        return h2, share, figure
+
+    def frame(n, **others):
+        h2, share, curves = drawn(**others)
+        figure = go.Figure(curves)
         at = GRID.index(n)
         read = "<br>".join(
             f"{name} = {value[at][0]:.3f} ± {value[at][1]:.3f}"

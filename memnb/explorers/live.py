@@ -7,7 +7,6 @@ what an executed notebook shows offline. On the website and in JupyterLab the sa
 and views only; ``tests/browser/test_live.py`` holds them against this package.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -172,14 +171,6 @@ class Live(Explorer):
         self.view, self.given, self.state, self.play = view, dict(given), dict(state), play
         self.compact = compact
 
-    @property
-    def anchor(self) -> str:
-        """Name of the explorer in the address of a page, from its title.
-
-        The id of its element begins with ``explorer-``, as a heading may have the same name.
-        """
-        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
-
     def payload(self) -> dict[str, Any]:
         """What the page needs to compute the frames, as a dict ready for JSON.
 
@@ -235,8 +226,14 @@ class Live(Explorer):
         )
         return framed(content, self.number, self.title)
 
-    def widget(self) -> Any:
-        """The explorer for JupyterLab, with its caption."""
+    def widget(self, first: go.Figure | None = None) -> Any:
+        """The explorer for JupyterLab, with its caption.
+
+        Parameters
+        ----------
+        first : plotly.graph_objects.Figure, optional
+            Not needed, as the page draws it.
+        """
         import ipywidgets
 
         page = _page_class()(spec={**self.payload(), "id": ""})

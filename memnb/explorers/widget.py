@@ -64,14 +64,23 @@ class _Controls:
             control.observe(self._moved, names="value")
         self.reset.on_click(lambda _button: self.set(explorer.start))
         self.player.observe(self._played, names="value")
-        self.set(explorer.start)
+        self._offer(explorer.start)
 
     @property
     def values(self) -> dict[str, Any]:
         return {name: control.value for name, control in self.of.items()}
 
     def set(self, values: dict[str, Any]) -> None:
-        """Offer what can be combined with these values, select them and draw their frame."""
+        """Select these values and draw their frame."""
+        self._offer(values)
+        new = self.explorer.figure(**values)
+        with self.figure.batch_update():
+            for old, trace in zip(self.figure.data, new.data, strict=True):
+                _change_to(old, trace)
+            _change_to(self.figure.layout, new.layout)
+
+    def _offer(self, values: dict[str, Any]) -> None:
+        """Select these values, and offer those that can be combined with them."""
         reasons: dict[str, list[str]] = {}
         self.busy = True
         for axis in self.explorer.axes:
@@ -92,11 +101,6 @@ class _Controls:
             f"<em>Not here: {escape(', '.join(where))}. {escape(why)}</em>"
             for why, where in reasons.items()
         )
-        new = self.explorer.figure(**values)
-        with self.figure.batch_update():
-            for old, trace in zip(self.figure.data, new.data, strict=True):
-                _change_to(old, trace)
-            _change_to(self.figure.layout, new.layout)
 
     def _moved(self, _change: Any) -> None:
         if not self.busy:
@@ -107,18 +111,20 @@ class _Controls:
             self.of[self.explorer.play].index = change.new
 
 
-def widget(explorer: Explorer) -> ipywidgets.VBox:
+def widget(explorer: Explorer, first: go.Figure) -> ipywidgets.VBox:
     """Title, controls, a figure that follows them, and its caption.
 
     Parameters
     ----------
     explorer : memnb.explorers.base.Explorer
+    first : plotly.graph_objects.Figure
+        Its frame at the start.
 
     Returns
     -------
     ipywidgets.VBox
     """
-    figure = _Figure(explorer.figure())
+    figure = _Figure(first)
     controls = _Controls(explorer, figure)
     rows = ipywidgets.GridBox(
         list(controls.of.values()),

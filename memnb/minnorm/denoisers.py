@@ -40,7 +40,7 @@ from .networks import ReLUNetwork
 __all__ = ["EmpiricalBayesDenoiser", "RampDenoiser", "ramp_family"]
 
 NARROW = 64  # a ramp of less than this many machine epsilons has no slope
-BLOCK = 1_000_000  # numbers in an array of differences
+BLOCK = 150_000  # numbers in an array of differences, which then stays in the cache
 
 
 class RampDenoiser:
@@ -275,13 +275,14 @@ class EmpiricalBayesDenoiser:
 
     def _weights(self, y: torch.Tensor) -> torch.Tensor:
         # With a_n = y - x_n and m the nearest point, |a_n|^2 - |a_m|^2 = (x_m - x_n) (a_n + a_m):
-        # nothing cancels, whatever y and the points have in common, and nothing overflows.
-        away = y[:, None, :] - self.points
-        size = away.detach().abs().amax(dim=(1, 2), keepdim=True)
-        scaled = away.detach() / torch.where(size > 0, size, 1.0)
-        nearest = scaled.square().sum(dim=-1).argmin(dim=-1, keepdim=True)
-        closest = away.gather(1, nearest[..., None].expand(-1, 1, away.shape[-1]))
-        more = ((self.points[nearest] - self.points) * (away + closest)).sum(dim=-1)
+        # nothing cancels, whatever y and the points have in common, and nothing overflows. With
+        # D_n = x_m - x_n this is D_n (2 a_m + D_n).
+        points = self.points.to(y.dtype)
+        exact = "donot_use_mm_for_euclid_dist"
+        nearest = torch.cdist(y.detach(), points, compute_mode=exact).argmin(dim=-1)
+        closest = points[nearest]
+        apart = closest[:, None] - points
+        more = (apart @ (2 * (y - closest))[..., None]).squeeze(-1) + apart.square().sum(dim=-1)
         # In float64, where a tiny sigma does not vanish
         more = (more - more.amin(dim=-1, keepdim=True)).double()
         return torch.softmax(-(more / self.sigma) / (2 * self.sigma), dim=-1).to(y.dtype)

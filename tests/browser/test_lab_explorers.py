@@ -22,11 +22,19 @@ from memnb.figures import style
 
 SETUP = """from memnb.explorers import ALL
 from memnb.explorers.score_flow import field
+from memnb.explorers.trained_denoisers import Retrain
+from memnb.explorers.unet_transition import LiveTraining
 from memnb.figures import style
 
 style.setup()"""
 FIRST_PAGE = "field, compact"  # as the book's first page has it
 MAKE = {**ALL, FIRST_PAGE: lambda: field(compact=True)}
+# What trains at a click: which of its controls are at their last values, the others at their first,
+# and what it says then
+TRAIN = {
+    "Retrain": [((), "rounds: residual"), ((0,), "n_points must be at most dim + 1 = 2, got 11")],
+    "LiveTraining": [((), "copies:"), ((0,), "copies:")],
+}
 STEPS = 10  # of a slider on its way, while it is timed
 PATIENCE = 20_000  # milliseconds for a frame
 # Once no noise is left, the dimension decides nothing: it is seen a little before
@@ -79,6 +87,11 @@ LIVE_PICTURE = """(box) => JSON.stringify([
   ...[...box.querySelectorAll('svg')].map((s) => s.innerHTML),
   box.querySelector('.memnb-live-note').textContent,
 ])"""
+
+# Each control of what trains: the words that it stands at; and what the plot shows
+CHOSEN = """(output) => [...output.querySelectorAll('.widget-readout, option:checked')]
+  .map((e) => e.textContent)"""
+TRAINED = """(output) => JSON.stringify(output.querySelector('.js-plotly-plot').data)"""
 
 # Where a plot differs from a figure, or an empty text. What plotly adds of its own to a layout does
 # not count, but what another frame has left in it does.
@@ -327,6 +340,31 @@ class KernelSweep:
         return times
 
 
+def train_by_button(page, output, clicks):
+    """Move every control to both ends, by keyboard, then train at some of them."""
+    controls = output.query_selector_all(".noUi-handle, select")
+
+    def go(key):
+        for control in controls:
+            control.focus()
+            page.keyboard.press(key)
+        return output.evaluate(CHOSEN)
+
+    last, first = go("End"), go("Home")
+    assert len(first) == len(controls) > 2
+    assert not [word for word, other in zip(first, last, strict=True) if word == other]
+    button = output.query_selector("button:text-is('Train')")
+    for moved, said in clicks:
+        for place in moved:
+            controls[place].focus()
+            page.keyboard.press("End")
+        before = output.evaluate(TRAINED)
+        button.click()
+        done = f"""([o, b, said, before]) => !b.disabled && o.innerText.includes(said)
+          && (({TRAINED})(o) === before) === said.includes('must be')"""
+        page.wait_for_function(done, arg=[output, button, said, before], timeout=3 * PATIENCE)
+
+
 def record(times):
     return {
         "median_ms": round(statistics.median(times), 1),
@@ -352,6 +390,7 @@ def complaints_of(sockets):
 def test_every_control_of_every_explorer_at_both_ends(browser, lab, lab_folder):
     style.setup()
     cells = [f"ALL[{name!r}]()" for name in ALL] + ["field(compact=True)"]
+    cells += [f"{name}()" for name in TRAIN]
     path = lab_folder / "root" / "notebooks" / "explorers.ipynb"
     path.write_text(json.dumps(notebook(SETUP, *cells)))
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
@@ -361,13 +400,17 @@ def test_every_control_of_every_explorer_at_both_ends(browser, lab, lab_folder):
     run_all(page, f"{lab}/lab/tree/notebooks/explorers.ipynb?reset")
     complaints = complaints_of(sockets)
     outputs = {}
-    for k, name in enumerate(MAKE, 2):  # after the cells of parameters and setup
+    for k, name in enumerate([*MAKE, *TRAIN], 2):  # after the cells of parameters and setup
         page.wait_for_function(DRAWN, arg=k, timeout=60_000)
         outputs[name] = page.query_selector_all(".jp-CodeCell")[k].query_selector(
             ".jp-OutputArea-output"
         )
-    for name, output in outputs.items():
-        explorer = MAKE[name]()
+    for name, clicks in TRAIN.items():
+        outputs[name].scroll_into_view_if_needed()
+        train_by_button(page, outputs[name], clicks)
+        assert outputs[name].evaluate(WIDER) == [], name
+    for name in MAKE:
+        explorer, output = MAKE[name](), outputs[name]
         output.scroll_into_view_if_needed()
         kind = LiveSweep if isinstance(explorer, Live) else KernelSweep
         swept = kind(page, output, explorer).sweep()
