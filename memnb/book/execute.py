@@ -25,9 +25,6 @@ WORKERS = 2
 PATIENCE = 10  # seconds that a worker has to end its kernel
 FIELDS = ("fingerprint", "seconds", "parameters", "finished", "versions", "python")  # of a record
 PROGRESS = "memnb-cell"  # what a worker prints after each cell
-# An optional part of jsonschema that builds a grammar for more than a second when it is imported,
-# to check addresses in schemas; those of notebooks have none. None in its place: it is not there.
-SLOW = "rfc3987_syntax"
 
 
 class ChapterFailed(RuntimeError):
@@ -56,7 +53,6 @@ def fingerprint(layout: Layout, chapter: str, parameters: dict[str, Any]) -> str
 
 def _worker(source: str, output: str, parameters: dict[str, Any], workdir: str) -> int:
     """Run in the child process: execute one notebook, printing one line for each cell."""
-    sys.modules.setdefault(SLOW, None)
     import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.clientwrap import PapermillNotebookClient

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from memnb.book import api, benchmarks, dialect, pages, publish, scaling, verdicts, weight
-from memnb.book.execute import SLOW, ended, execute
+from memnb.book.execute import ended, execute
 from memnb.book.layout import Layout
 from memnb.processes import tied
 
@@ -28,9 +28,7 @@ __all__ = ["BuildFailed", "build", "serve"]
 
 
 BENCHMARKS, UNITS = Path("results", "benchmarks.json"), Path("results", "units.json")
-_JUPYTER_BOOK = (  # its command, without what takes long to import
-    f"import sys; sys.modules[{SLOW!r}] = None; from jupyter_book.cli.main import main; main()"
-)
+_JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # its command
 _FOR_TOOLS = re.compile(r"[ ]+# fmt: skip$", re.MULTILINE)
 
 
