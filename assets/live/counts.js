@@ -8,26 +8,39 @@ import { list } from "./stage.js";
 const AREAS = ["#D55E00", "#0072B2", "#009E73", "#E69F00", "#999999"];
 const ENDS = ["training points", "virtual points", "the boundary", "the interior", "outside"];
 
-// What the flow of coordinates z needs for every time: for each the distance u of its start from
-// the middle of the edge, from its own end on, and how far it will have come from there. Rows are
-// prepared when they are first needed.
-export class Flow {
+// Of each start a row, which is prepared when it is first needed.
+class Rows {
   restarts = 0;
 
+  restart(settings) {
+    this.restarts += 1;
+    return Object.assign(this, settings, { rows: 0 });
+  }
+
+  upTo(rows, z, width) {
+    if (rows > this.rows) this.prepare(this.rows, rows, z, width);
+    this.rows = Math.max(this.rows, rows);
+    return this;
+  }
+}
+
+// What the flow of coordinates z needs for every time: for each the distance u of its start from
+// the middle of the edge, from its own end on, and how far it will have come from there.
+export class Flow extends Rows {
   constructor(most, edges) {
+    super();
     const [u, level] = [new Float64Array(most * edges), new Float64Array(most * edges)];
     Object.assign(this, { u, level, edges });
     this.high = new Uint8Array(most * edges);
   }
 
   restart(rho) {
-    this.restarts += 1;
-    return Object.assign(this, { rho, half: 0.5 - rho, rows: 0 });
+    return super.restart({ rho, half: 0.5 - rho });
   }
 
-  upTo(rows, z, width) {
+  prepare(from, to, z, width) {
     const { u, level, high, edges, rho, half } = this;
-    for (let i = this.rows; i < rows; i++) {
+    for (let i = from; i < to; i++) {
       for (let k = 0; k < edges; k++) {
         const x = z[i * width + k];
         const at = i * edges + k;
@@ -38,32 +51,26 @@ export class Flow {
           : rho * Math.exp(Math.log(half / (0.5 - away)) * half / rho); // rho e^(time on the ramp)
       }
     }
-    this.rows = Math.max(this.rows, rows);
-    return this;
   }
 }
 
-// Of what is orthogonal to the first K of d coordinates, the squared norms; rows as above.
-export class SquaredNorms {
-  restarts = 0;
-
+// Of what is orthogonal to the first K of d coordinates, the squared norms.
+export class SquaredNorms extends Rows {
   constructor(most) {
+    super();
     this.values = new Float64Array(most);
   }
 
   restart(K, d) {
-    this.restarts += 1;
-    return Object.assign(this, { K, d, rows: 0 });
+    return super.restart({ K, d });
   }
 
-  upTo(rows, z, width) {
-    for (let i = this.rows; i < rows; i++) {
+  prepare(from, to, z, width) {
+    for (let i = from; i < to; i++) {
       let sum = 0;
       for (let k = i * width + this.K; k < i * width + this.d; k++) sum += z[k] * z[k];
       this.values[i] = sum;
     }
-    this.rows = Math.max(this.rows, rows);
-    return this;
   }
 }
 

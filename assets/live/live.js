@@ -239,7 +239,7 @@ export function mount(box, spec) {
     if (moving || !box.clientWidth) return;
     if (!frame && deadline.timeRemaining() > 20) {
       batches -= 1;
-      while (trials.length && deadline.timeRemaining() > 5) {
+      while (trials.length && deadline.timeRemaining() > 12) { // room for the last, and what is shown
         view.draw({ ...state, ...trials.shift() }, true);
       }
       view.draw(state);

@@ -45,6 +45,25 @@ def test_figures_stay_as_wide_as_their_column(browser, site_url, page):
         assert visit.complaints == []
 
 
+NO_WIDTH = """addEventListener('DOMContentLoaded', () => {
+  const style = document.head.appendChild(document.createElement('style'));
+  style.id = 'no-width';
+  style.textContent = '.memnb-plot { width: 0 !important; }';
+})"""
+
+
+def test_a_figure_that_comes_near_without_width_is_drawn_when_it_has_one(browser, site_url):
+    with Visit(browser, f"{site_url}/{CHAPTERS[0]}.html", 1280, 900, script=NO_WIDTH) as visit:
+        view, plot = visit.page, visit.page.locator(".memnb-plot").first
+        plot.evaluate("(p) => p.scrollIntoView()")
+        view.wait_for_function("window.Plotly")  # loaded by the first that is to be drawn
+        view.wait_for_timeout(300)
+        assert plot.get_attribute("data-drawn") is None
+        view.evaluate("document.getElementById('no-width').remove()")
+        view.wait_for_function("(p) => p.dataset.drawn", arg=plot.element_handle())
+        assert visit.complaints == []
+
+
 def test_switching_to_dark_redraws_the_figures(browser, site_url):
     with Visit(browser, f"{site_url}/{CHAPTERS[0]}.html", 1280, 900) as visit:
         visit.scroll()
