@@ -98,6 +98,8 @@ class Retrain:
         """Sliders, button, progress bar and figure."""
         import ipywidgets
 
+        from memnb.explorers.widget import LabFigure
+
         controls = {
             "N": ipywidgets.IntSlider(5, 2, 11, description="points N"),
             "d": ipywidgets.IntSlider(5, 1, 10, description="dimension d"),
@@ -107,7 +109,7 @@ class Retrain:
         }
         button = ipywidgets.Button(description="Train", button_style="primary")
         log = ipywidgets.Output()
-        live = go.FigureWidget(figures.training_figure(torch.ones(2, 2, 1), 1.0))
+        live = LabFigure(figures.training_figure(torch.ones(2, 2, 1), 1.0))
 
         def train(_button: Any) -> None:
             button.disabled = True

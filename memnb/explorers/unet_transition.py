@@ -218,6 +218,8 @@ class LiveTraining:
         """
         import ipywidgets
 
+        from memnb.explorers.widget import LabFigure
+
         def slider(options, value, name):
             value = value if value in options else options[0]
             return ipywidgets.SelectionSlider(options=options, value=value, description=name)
@@ -231,7 +233,7 @@ class LiveTraining:
         empty = figures.gallery_figure(
             (torch.zeros(COLUMNS, 1, 8, 8),) * 2, LABELS, torch.zeros(COLUMNS, dtype=torch.bool)
         )
-        live = go.FigureWidget(empty)
+        live = LabFigure(empty)
 
         def on_step(step, total):
             if step % 10 == 0 or step == total:

@@ -18,7 +18,7 @@ from memnb.figures.display import caption_html, escape
 if TYPE_CHECKING:
     from memnb.explorers.base import Explorer
 
-__all__ = ["widget"]
+__all__ = ["LabFigure", "widget"]
 
 PAUSE = 900  # milliseconds between the frames that the play button shows
 # The label above its control, as ipywidgets has it for buttons only
@@ -35,8 +35,13 @@ KINDS = {
 }
 
 
-class _Figure(go.FigureWidget):
-    """A figure that keeps what it is told, and as wide as its place when the window changes."""
+class LabFigure(go.FigureWidget):
+    """A figure that keeps what it is told, and as wide as its place when the window changes.
+
+    Parameters
+    ----------
+    figure : plotly.graph_objects.Figure
+    """
 
     def __init__(self, figure: go.Figure) -> None:
         super().__init__(figure)
@@ -124,7 +129,7 @@ def widget(explorer: Explorer, first: go.Figure) -> ipywidgets.VBox:
     -------
     ipywidgets.VBox
     """
-    figure = _Figure(first)
+    figure = LabFigure(first)
     controls = _Controls(explorer, figure)
     rows = ipywidgets.GridBox(
         list(controls.of.values()),
