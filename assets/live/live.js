@@ -239,7 +239,8 @@ export function mount(box, spec) {
     if (moving || !box.clientWidth) return;
     if (!frame && deadline.timeRemaining() > 20) {
       batches -= 1;
-      while (trials.length && deadline.timeRemaining() > 12) { // room for the last, and what is shown
+      // Room for the last of them, and for what is shown
+      while (trials.length && deadline.timeRemaining() > 12) {
         view.draw({ ...state, ...trials.shift() }, true);
       }
       view.draw(state);

@@ -36,8 +36,8 @@ def audit_shares(seed: int = 0) -> Explorer:
         values = calibration.measured_shares(mixtures(n, d), blur, other)
         return values, figures.measured_shares_figure({"": values}, calibration.SHARES)
 
-    def frame(share, **others):
-        values, curves = drawn(**others)
+    def frame(share, **setting):
+        values, curves = drawn(**setting)
         figure = go.Figure(curves)
         at = calibration.SHARES.index(share)
         measured = {words: f"{values[name][at]:.2f}" for name, words in figures.NAMES.items()}

@@ -296,6 +296,10 @@ class Explorer:
         ----------
         first : plotly.graph_objects.Figure, optional
             The frame at the start, if it has been computed.
+
+        Returns
+        -------
+        ipywidgets.VBox
         """
         from memnb.explorers.widget import widget
 

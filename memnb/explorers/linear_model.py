@@ -81,8 +81,8 @@ def onset(seed: int = 0, most: int = 50) -> Explorer:
         )
         return h2, share, figure
 
-    def frame(n, **others):
-        h2, share, curves = drawn(**others)
+    def frame(n, **setting):
+        h2, share, curves = drawn(**setting)
         figure = go.Figure(curves)
         at = GRID.index(n)
         read = "<br>".join(

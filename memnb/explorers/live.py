@@ -233,6 +233,10 @@ class Live(Explorer):
         ----------
         first : plotly.graph_objects.Figure, optional
             Not needed, as the page draws it.
+
+        Returns
+        -------
+        ipywidgets.VBox
         """
         import ipywidgets
 

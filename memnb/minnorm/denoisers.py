@@ -275,14 +275,16 @@ class EmpiricalBayesDenoiser:
 
     def _weights(self, y: torch.Tensor) -> torch.Tensor:
         # With a_n = y - x_n and m the nearest point, |a_n|^2 - |a_m|^2 = (x_m - x_n) (a_n + a_m):
-        # nothing cancels, whatever y and the points have in common, and nothing overflows. With
-        # D_n = x_m - x_n this is D_n (2 a_m + D_n).
+        # nothing cancels, whatever y and the points have in common, and nothing overflows. Products
+        # are added up one by one, so that points that are equally near stay so.
         points = self.points.to(y.dtype)
+        both = torch.cat([y, points]).detach().double()
+        both = both / both.abs().amax().clamp(min=torch.finfo(both.dtype).tiny)
         exact = "donot_use_mm_for_euclid_dist"
-        nearest = torch.cdist(y.detach(), points, compute_mode=exact).argmin(dim=-1)
-        closest = points[nearest]
-        apart = closest[:, None] - points
-        more = (apart @ (2 * (y - closest))[..., None]).squeeze(-1) + apart.square().sum(dim=-1)
+        nearest = torch.cdist(*both.split([len(y), len(points)]), compute_mode=exact).argmin(dim=-1)
+        closest = points[nearest][:, None]
+        away = y[:, None] - points + (y[:, None] - closest)
+        more = ((closest - points) * away).sum(dim=-1)
         # In float64, where a tiny sigma does not vanish
         more = (more - more.amin(dim=-1, keepdim=True)).double()
         return torch.softmax(-(more / self.sigma) / (2 * self.sigma), dim=-1).to(y.dtype)

@@ -57,7 +57,7 @@ def test_a_figure_that_comes_near_without_width_is_drawn_when_it_has_one(browser
         view, plot = visit.page, visit.page.locator(".memnb-plot").first
         plot.evaluate("(p) => p.scrollIntoView()")
         view.wait_for_function("window.Plotly")  # loaded by the first that is to be drawn
-        view.wait_for_timeout(300)
+        view.wait_for_timeout(1000)
         assert plot.get_attribute("data-drawn") is None
         view.evaluate("document.getElementById('no-width').remove()")
         view.wait_for_function("(p) => p.dataset.drawn", arg=plot.element_handle())

@@ -323,6 +323,41 @@ def test_ties_are_averaged_however_small_the_noise():
         assert denoiser(tensor([1e6 - 3, 0.1])).tolist() == [1e6, 1.0]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("sigma", [1e-3, 1e-12])
+def test_points_that_are_equally_near_have_equal_weights(dtype, sigma):
+    """Whatever their last digits are: no pair of products may be rounded differently."""
+    half = torch.full((2,), 0.5, dtype=dtype)
+    for x in gaussian_starts(200, 5, seed=4, dtype=dtype):
+        antipodal = EmpiricalBayesDenoiser(torch.stack([x, -x]), sigma)
+        assert antipodal.weights(torch.zeros_like(x)).equal(half)
+        swapped = EmpiricalBayesDenoiser(torch.stack([x, x[[1, 0, 2, 3, 4]]]), sigma)
+        middle = x.clone()
+        middle[:2] = x[2]
+        assert swapped.weights(middle).equal(half)
+    corners = EmpiricalBayesDenoiser(torch.eye(7, dtype=dtype), sigma)
+    weights = corners.weights(torch.full((7,), 0.3, dtype=dtype))
+    assert weights.equal(weights[0].expand(7))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_that_of_single_but_for_rounding(dtype):
+    points = gaussian_starts(6, 4, seed=1).to(dtype)
+    y = gaussian_starts(30, 4, seed=2).to(dtype)
+    low, high = EmpiricalBayesDenoiser(points, 0.7), EmpiricalBayesDenoiser(points.float(), 0.7)
+    atol = 50 * torch.finfo(dtype).eps
+    torch.testing.assert_close(low(y).float(), high(y.float()), rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [(torch.float32, 1e20), (torch.float64, 1e160)])
+def test_on_a_line_no_scale_is_too_large(dtype, scale):
+    points = scale * gaussian_starts(8, 1, seed=1, dtype=dtype)
+    y = scale * gaussian_starts(50, 1, seed=2, dtype=dtype)
+    nearest = points[(y - points.mT).abs().argmin(dim=1)]
+    assert EmpiricalBayesDenoiser(points, 1e-3 * scale)(y).isfinite().all()
+    torch.testing.assert_close(EmpiricalBayesDenoiser(points, 1e-9 * scale)(y), nearest)
+
+
 def test_blocks_do_not_change_the_posterior_mean(monkeypatch):
     points, y = gaussian_starts(6, 3, seed=1), gaussian_starts(50, 3, seed=2)
     denoiser = EmpiricalBayesDenoiser(points, 0.3)
