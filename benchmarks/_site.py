@@ -1,21 +1,14 @@
 """The built site in headless Chromium, for benchmarks of its pages."""
 
-import functools
-import http.server
 import shutil
-import threading
 from contextlib import contextmanager
 
 from playwright.sync_api import sync_playwright
 
 from memnb.book.layout import Layout
+from memnb.book.site import served
 
 __all__ = ["opened"]
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_args):
-        pass
 
 
 @contextmanager
@@ -38,17 +31,11 @@ def opened():
         raise RuntimeError("there is no site yet: run `make book` first")
     if chromium is None:
         raise RuntimeError("there is no chromium to open the site with")
-    handler = functools.partial(_Quiet, directory=str(site))
-    with (
-        http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
-        sync_playwright() as playwright,
-    ):
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with served(site) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
         )
         try:
-            yield browser, f"http://127.0.0.1:{server.server_address[1]}/notebooks"
+            yield browser, f"{address}/notebooks"
         finally:
             browser.close()
-            server.shutdown()

@@ -310,22 +310,15 @@ OTHER = {
     "smallest": {"N": 2, "d": 1, "live_N": 2, "live_d": 1, "n_starts": 20, "n_simulations": 20},
     "large": {"N": 31, "d": 100, "norm": "linf", "threshold": 0.3, "n_simulations": 20},
 }
+RUNS = [
+    pytest.param(chapter, values, id=f"{chapter}-{size}")
+    for chapter, entry in parameters.CHAPTERS.items()
+    for size, every in OTHER.items()
+    if (values := {name: v for name, v in every.items() if name in entry.parameters})
+]
 
 
-def runs():
-    for chapter, entry in parameters.CHAPTERS.items():
-        sizes = {
-            size: {name: value for name, value in every.items() if name in entry.parameters}
-            for size, every in OTHER.items()
-        }
-        if not set.intersection(*map(set, sizes.values())):  # all that is named, at once
-            sizes = {"other": {name: v for some in sizes.values() for name, v in some.items()}}
-        for size, values in sizes.items():
-            if values:
-                yield pytest.param(chapter, values, id=f"{chapter}-{size}")
-
-
-@pytest.mark.parametrize(("chapter", "values"), runs())
+@pytest.mark.parametrize(("chapter", "values"), RUNS)
 def test_chapters_run_with_other_parameters(chapter, values, tmp_path):
     pairs = [text for name, value in values.items() for text in ("-p", name, str(value))]
     command = [sys.executable, "-m", "memnb", "run", chapter, *pairs, "--output", str(tmp_path)]

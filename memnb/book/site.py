@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ from memnb.book.execute import ended, execute
 from memnb.book.layout import Layout
 from memnb.processes import tied
 
-__all__ = ["BuildFailed", "build", "serve"]
+__all__ = ["BuildFailed", "build", "serve", "served"]
 
 
 BENCHMARKS, UNITS = Path("results", "benchmarks.json"), Path("results", "units.json")
@@ -238,6 +239,28 @@ def build(layout: Layout) -> Path:
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_args: object) -> None:
         """Print nothing for a request."""
+
+
+@contextmanager
+def served(site: Path) -> Iterator[str]:
+    """The address of a site, without a slash at its end, while a thread serves it on loopback.
+
+    Parameters
+    ----------
+    site : Path
+        Its folder.
+
+    Yields
+    ------
+    str
+    """
+    handler = functools.partial(_Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
 
 
 def serve(

@@ -3,15 +3,14 @@
 Run by hand after `make book` when a title or a figure has changed: `python tests/browser/cards.py`.
 """
 
-import functools
-import http.server
 import io
 import shutil
-import threading
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import sync_playwright
+
+from memnb.book.site import served
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE, CARDS = ROOT / "_build" / "site", ROOT / "assets" / "cards"
@@ -37,13 +36,7 @@ def card(title: str, below: str, picture: bytes) -> Image.Image:
 def main() -> None:
     """Draw a card for each chapter and the preface."""
     CARDS.mkdir(exist_ok=True)
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(SITE))
-    with (
-        http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
-        sync_playwright() as playwright,
-    ):
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_address[1]}"
+    with served(SITE) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
             view = browser.new_page(viewport={"width": 1600, "height": 900}, device_scale_factor=2)
@@ -60,7 +53,6 @@ def main() -> None:
                 )
             view.close()
         browser.close()
-        server.shutdown()
 
 
 if __name__ == "__main__":

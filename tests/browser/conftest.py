@@ -1,14 +1,13 @@
 """A headless browser and the built site on loopback."""
 
-import functools
-import http.server
 import shutil
-import threading
 
 import pytest
 from lab import started
 from support import ROOT
 from visits import SITE
+
+from memnb.book.site import served
 
 LIVE = ROOT / "assets" / "live"
 
@@ -20,11 +19,6 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_args):
-        pass
 
 
 @pytest.fixture(scope="session")
@@ -44,12 +38,8 @@ def browser():
 def site_url():
     if not (SITE / "index.html").is_file():
         pytest.fail("there is no site to test: run `make book` first")
-    handler = functools.partial(Quiet, directory=str(SITE))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+    with served(SITE) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
