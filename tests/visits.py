@@ -103,6 +103,8 @@ class Visit:
 
     def scroll(self):
         """To the end and back, as figures are drawn when they come near."""
+        if not self.page.locator(".memnb-plot, [loading=lazy]").count():
+            return
         height = self.page.evaluate("document.documentElement.scrollHeight")
         for y in range(0, height + 1, 750):
             self.page.evaluate(f"window.scrollTo(0, {y})")

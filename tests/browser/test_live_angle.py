@@ -65,6 +65,30 @@ def test_every_control_at_both_ends(live):
     assert shares(live) == pytest.approx(reached, abs=1e-3) and reached[3] > 0.1
 
 
+SWEEP = """async (box, name) => {
+  const slider = box.querySelector(`input[name=${name}]`);
+  const [low, high] = [Number(slider.min), Number(slider.max)];
+  const below = [];
+  for (let k = 0; k <= 30; k++) {
+    slider.value = low + (high - low) * k / 30;
+    slider.dispatchEvent(new Event("input"));
+    const [note, frame] = [box.querySelector(".memnb-live-note"), box]
+      .map((part) => part.getBoundingClientRect().bottom);
+    if (!box.matches("[data-rough]")) throw new Error("at rest");
+    below.push(note - frame);
+    await new Promise(requestAnimationFrame);
+  }
+  return below;
+}"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_word_is_cut_while_something_moves(browser, site_url, width):
+    with LivePage(browser, f"{site_url}/{PAGE}", width=width) as live:
+        for name in ("angle", "rho"):
+            assert max(live.box.evaluate(SWEEP, name)) <= 0
+
+
 def test_the_edge_is_dragged_until_its_sum_is_lost(live):
     note = live.box.locator(".memnb-live-note")
     assert "is stable: it is for ρ > 0.070" in note.inner_text()
