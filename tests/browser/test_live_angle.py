@@ -74,8 +74,7 @@ SWEEP = """async (box, name) => {
     slider.dispatchEvent(new Event("input"));
     const [note, frame] = [box.querySelector(".memnb-live-note"), box]
       .map((part) => part.getBoundingClientRect().bottom);
-    if (!box.matches("[data-rough]")) throw new Error("at rest");
-    below.push(note - frame);
+    if (box.matches("[data-rough]")) below.push(note - frame); // a slow machine may be at rest
     await new Promise(requestAnimationFrame);
   }
   return below;
@@ -86,7 +85,8 @@ SWEEP = """async (box, name) => {
 def test_no_word_is_cut_while_something_moves(browser, site_url, width):
     with LivePage(browser, f"{site_url}/{PAGE}", width=width) as live:
         for name in ("angle", "rho"):
-            assert max(live.box.evaluate(SWEEP, name)) <= 0
+            below = live.box.evaluate(SWEEP, name)
+            assert len(below) > 5 and max(below) <= 0
 
 
 def test_the_edge_is_dragged_until_its_sum_is_lost(live):
