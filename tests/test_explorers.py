@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plotly.io.json import to_json_plotly
 
 from memnb.book.execute import fingerprint
 from memnb.book.layout import Layout
@@ -17,6 +18,7 @@ from memnb.explorers import ALL, Axis, Explorer
 from memnb.explorers.base import PAYLOAD_LIMIT, text_of
 from memnb.explorers.live import Live, Range
 from memnb.explorers.payload import merged, patch
+from memnb.explorers.widget import LabFigure
 from memnb.figures import style
 from memnb.results import ResultsCorrupt
 from memnb.shallow import readback
@@ -321,6 +323,18 @@ def test_the_live_figure_is_the_new_one_and_only_what_differs_is_sent(monkeypatc
     sent.clear()
     sliders[1].value = 1.5
     assert "title" not in repr(sent) and "y" in repr(sent)
+
+
+def test_figures_of_a_notebook_share_one_script():
+    def sent(widget):
+        return len(to_json_plotly(widget.get_state()))
+
+    one, other = LabFigure(line(0, 1)), LabFigure(line(1, 0))
+    script = one._script
+    assert script is other._script and script.text == str(go.FigureWidget._esm)
+    assert max(sent(one), sent(other)) < 20_000 < 1_000_000 < sent(script)
+    script.close()  # as the user does who closes all widgets
+    assert LabFigure(line(0, 1))._script.comm is not None
 
 
 def test_static_and_live_outputs(monkeypatch):

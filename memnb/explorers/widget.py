@@ -6,10 +6,11 @@ value without a frame is left out, and a line below says which and why.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets
 import plotly.graph_objects as go
+import traitlets
 from plotly.io.json import to_json_plotly
 
 from memnb.explorers.base import Axis, text_of
@@ -33,15 +34,56 @@ KINDS = {
     "buttons": ipywidgets.ToggleButtons,
     "select": ipywidgets.Dropdown,
 }
+# A figure loads the shared script before it listens, as plotly's own does
+SHARED = """const load = async (model) => {
+  const script = await model.widget_manager.get_model(model.get('_script').split('_').pop());
+  const text = new Blob([script.get('text')], { type: 'text/javascript' });
+  script.loaded ??= import(URL.createObjectURL(text));
+  return script.loaded;
+};
+export default () => {
+  let figure;
+  return {
+    async initialize(context) {
+      figure = (await load(context.model)).default();
+      figure.initialize(context);
+    },
+    render: (context) => figure.render(context),
+  };
+};"""
+
+
+class _Script(ipywidgets.Widget):
+    """Plotly's script, which the figures of a notebook share."""
+
+    text = traitlets.Unicode().tag(sync=True)
+    sent: ClassVar[_Script | None] = None
+
+    @classmethod
+    def shared(cls) -> _Script:
+        """The one that was sent, unless the user has closed all widgets since."""
+        if cls.sent is None or cls.sent.comm is None:
+            cls.sent = cls(text=str(go.FigureWidget._esm))
+        return cls.sent
 
 
 class LabFigure(go.FigureWidget):
     """A figure that keeps what it is told, and as wide as its place when the window changes.
 
+    Plotly's own figure brings its script, 5 MB, once more each time, which takes a page some
+    seconds; this one asks for the copy that is there.
+
     Parameters
     ----------
     figure : plotly.graph_objects.Figure
     """
+
+    _esm = SHARED
+    _script = traitlets.Instance(_Script).tag(sync=True, **ipywidgets.widget_serialization)
+
+    @traitlets.default("_script")
+    def _default_script(self) -> _Script:
+        return _Script.shared()
 
     def __init__(self, figure: go.Figure) -> None:
         super().__init__(figure)

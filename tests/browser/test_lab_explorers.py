@@ -36,6 +36,7 @@ TRAIN = {
     "LiveTraining": [((), "copies:"), ((0,), "copies:")],
 }
 STEPS = 10  # of a slider on its way, while it is timed
+SCRIPT = 1_000_000  # bytes, which only a message with plotly's script exceeds
 PATIENCE = 20_000  # milliseconds for a frame
 # Once no noise is left, the dimension decides nothing: it is seen a little before
 SEEN_AT = {("Two flows", "d"): ("gone", ("End", "ArrowLeft", "ArrowLeft", "ArrowLeft"))}
@@ -394,10 +395,16 @@ def test_every_control_of_every_explorer_at_both_ends(browser, lab, lab_folder):
     path = lab_folder / "root" / "notebooks" / "explorers.ipynb"
     path.write_text(json.dumps(notebook(SETUP, *cells)))
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    errors, sockets, times = [], [], {}
+    errors, sockets, sizes, times = [], [], [], {}
+
+    def opened(socket):
+        sockets.append(socket)
+        socket.on("framereceived", lambda frame: sizes.append(len(frame)))
+
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("websocket", lambda socket: sockets.append(socket))
+    page.on("websocket", opened)
     run_all(page, f"{lab}/lab/tree/notebooks/explorers.ipynb?reset")
+    assert sum(size > SCRIPT for size in sizes) == 1
     complaints = complaints_of(sockets)
     outputs = {}
     for k, name in enumerate([*MAKE, *TRAIN], 2):  # after the cells of parameters and setup
