@@ -4,13 +4,14 @@ import { FOREVER, LIMIT, markSums } from "./plane.js";
 import { denoise, scorePath } from "./flows.js";
 import { sumMargin, sums, trainingSet } from "./sets.js";
 
-// Red, green, blue and opacity, of memnb.figures.style: undecided, training points, their sum
-const SHADES = [0xC8C8C8FF, 0xF0B184FF, 0xD8935FFF, 0xFBDFCAFF, 0x86BCDDFF];
+// Opacity, blue, green and red, of memnb.figures.style: undecided, training points, their sum
+const SHADES = Uint32Array.of(0xFFC8C8C8, 0xFF84B1F0, 0xFF5F93D8, 0xFFCADFFB, 0xFFDDBC86);
 // Places along each axis, of which every fourth is solved first: at rest these are counted, and those
 // between them only make borders fine; while something moves all are counted.
 const PLACES = 285;
 const FEW_PLACES = 21;
 const APART = 4;
+const FINER = 8; // so many times are borders between few places refined by interpolation
 const REACHED = 1e-3; // distance from an attractor
 const OPEN = 255; // a place that is not solved yet
 
@@ -48,6 +49,40 @@ export function basins(set, rho, attractors, [low, high], n, apart = 1) {
   };
   for (let j = 0; j < n - 1; j += apart) for (let i = 0; i < n - 1; i += apart) square(i, j, apart);
   return index;
+}
+
+// The same at places that are `times` closer: between the old ones the end that most of the four
+// around a place have, by the weights of bilinear interpolation.
+export function finer(index, n, times) {
+  const m = (n - 1) * times + 1;
+  const fine = new Uint8Array(m * m);
+  const votes = new Float64Array(5);
+  for (let j = 0; j < n - 1; j++) {
+    for (let i = 0; i < n - 1; i++) {
+      const k = j * n + i;
+      const [a, b, c, d] = [index[k], index[k + 1], index[k + n], index[k + n + 1]];
+      for (let v = 0; v <= times; v++) {
+        const row = (j * times + v) * m + i * times;
+        if (a === b && b === c && c === d) {
+          fine.fill(a, row, row + times + 1);
+          continue;
+        }
+        for (let u = 0; u <= times; u++) {
+          votes[a] = votes[b] = votes[c] = votes[d] = 0;
+          votes[a] += (times - u) * (times - v);
+          votes[b] += u * (times - v);
+          votes[c] += (times - u) * v;
+          votes[d] += u * v;
+          let most = a;
+          if (votes[b] > votes[most]) most = b;
+          if (votes[c] > votes[most]) most = c;
+          if (votes[d] > votes[most]) most = d;
+          fine[row + u] = most;
+        }
+      }
+    }
+  }
+  return fine;
 }
 
 export class Basins {
@@ -118,19 +153,21 @@ export class Basins {
     for (let j = 0; j < n; j += gap) for (let i = 0; i < n; i += gap) ends[index[j * n + i]] += 1;
     const counts = ends.slice(1);
     const share = counts.map((count) => count / ((n - 1) / gap + 1) ** 2);
-    return { set, rho, held: rho < wanted, margin, stable, index, n, counts, share };
+    const shown = n === FEW_PLACES ? finer(index, n, FINER) : index;
+    return { set, rho, held: rho < wanted, margin, stable, shown, counts, share };
   }
 
   paint(state) {
-    const { set, rho, index, n } = this.solved;
+    const { set, rho, shown } = this.solved;
+    const n = Math.sqrt(shown.length);
     const { stage } = this;
     const ink = getComputedStyle(stage.figure).color;
     stage.begin(ink);
     // One pixel for each place, drawn large
     const image = new ImageData(n, n);
-    const pixels = new DataView(image.data.buffer);
-    for (let k = 0; k < n * n; k++) {
-      pixels.setUint32(4 * ((n - 1 - Math.floor(k / n)) * n + k % n), SHADES[index[k]]);
+    const pixels = new Uint32Array(image.data.buffer);
+    for (let j = 0; j < n; j++) {
+      for (let i = 0; i < n; i++) pixels[(n - 1 - j) * n + i] = SHADES[shown[j * n + i]];
     }
     const { small } = this;
     small.width = small.height = n;

@@ -7,7 +7,8 @@ import { Normals } from "./random.js";
 import { ramp, scoreFlowCoordinate } from "./flows.js";
 import { CLASSES, classifyCoordinates } from "./sets.js";
 
-const SPREAD = 0.04; // of points in the picture, most of which would lie on four corners
+const SPREAD = 0.06; // of points in the picture, most of which would lie on four corners
+const TURNS = 8; // in which the classes are drawn, so that none hides the others
 const SQUARE = [[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]];
 
 // Coordinate z of score flow (0) or probability flow (1) when a share of the noise is left; edges
@@ -58,12 +59,12 @@ export class TwoFlows {
       panel.begin(ink);
       panel.axes(ink);
       panel.stroke(ink, 1, [SQUARE], 0.6);
-      panel.pen.globalAlpha = 0.75;
-      // From the last class to the first: many boundary points must not hide a few vertices.
-      for (let c = CLASSES.length - 1; c >= 0; c--) {
-        panel[rough ? "stamp" : "marks"](places[c], c, 3.5);
+      for (let turn = 0; turn < TURNS; turn++) {
+        places.forEach((all, c) => {
+          const some = all.slice(all.length * turn / TURNS, all.length * (turn + 1) / TURNS);
+          panel[rough ? "stamp" : "marks"](some, c, 3.5);
+        });
       }
-      panel.pen.globalAlpha = 1;
       panel.lay();
       return tell(panel, labels, gone === 1 ? "ends with" : "has", this.spec.alt);
     });

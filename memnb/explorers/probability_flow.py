@@ -24,7 +24,7 @@ __all__ = ["EXPLORERS", "early_stopping", "two_flows"]
 
 MAX_DIM = 100
 STARTS = "starts drawn by the page"
-SPREAD = 0.04  # of points in the picture, as in assets/live/two.js
+SPREAD = 0.06  # of points in the picture, as in assets/live/two.js
 D_AXIS = Axis("d", "dimension d", (30, 60, MAX_DIM), 30, (30, MAX_DIM))
 
 
@@ -38,7 +38,7 @@ def two_flows() -> Live:
 
     The starts are drawn where the explorer is shown, from :math:`\mathcal{N}(0, I_d)` by
     :func:`memnb.streams.portable_normals`, one coordinate of all starts after another. In the
-    picture points are scattered by two more numbers each, which come first, times 0.04 and the
+    picture points are scattered by two more numbers each, which come first, times 0.06 and the
     share of the noise that is gone, because most of them end on the same four corners. The counts
     are those of the unscattered points.
 

@@ -287,7 +287,7 @@ def planes_figure(panels: Mapping[str, tuple[torch.Tensor, Endpoints]]) -> go.Fi
         for index, name in reversed(list(enumerate(CLASSES))):
             # An empty trace would have no entry in the legend.
             chosen = torch.cat([z[ends.labels == index], torch.full((1, 2), math.nan).to(z)])
-            marker = class_marker(name, 6, opacity=0.75)
+            marker = class_marker(name, 6)
             trace = dots(
                 chosen, name=name, marker=marker, hoverinfo="skip", legendgroup=name,
                 showlegend=column == 1,

@@ -170,3 +170,39 @@ def test_between_places_that_end_together_a_map_at_rest_is_what_it_would_be(page
     )
     assert min(classes) >= 3 and max(classes) == 4
     assert max(different) == 0
+
+
+FINER = """async (settings) => {
+  const { basins, finer, pointsAt } = await import("/basins.js");
+  const { sumMargin, sums, trainingSet } = await import("/sets.js");
+  const [n, times] = [21, 8];
+  const m = (n - 1) * times + 1;
+  const near = (t) => Math.floor(t / times + 0.5);
+  return settings.map(([angle, ratio, share]) => {
+    const points = pointsAt(angle, ratio);
+    const set = trainingSet(points);
+    const rho = share * set.maxRho;
+    const stable = set.kind !== "line" && sumMargin(set, [1, 1]) < rho;
+    const ends = stable ? [...points, sums(set)[3].point] : points;
+    const few = basins(set, rho, ends, WINDOW, n, 1);
+    const fine = finer(few, n, times);
+    const counts = [0, 0, 0]; // kept at the few places; wrong when refined; wrong by the nearest
+    basins(set, rho, ends, WINDOW, m, 4).forEach((end, k) => {
+      const [i, j] = [k % m, Math.floor(k / m)];
+      const nearest = few[near(j) * n + near(i)];
+      if (i % times === 0 && j % times === 0) counts[0] += fine[k] === nearest;
+      counts[1] += end !== fine[k];
+      counts[2] += end !== nearest;
+    });
+    return counts;
+  });
+}""".replace("WINDOW", str(list(EXPLORER.given["window"])))
+
+
+def test_borders_of_a_rough_map_are_refined(page):
+    """Against all 25 921 places: a third of the errors of the nearest solved place are gone."""
+    settings = [(90.5, 1, 0.3), (94, 1, 0.2), (117, 0.8, 0.6), (150, 1.4, 0.95), (180, 0.5, 0.05)]
+    kept, wrong, nearest = zip(*page.evaluate(FINER, settings), strict=True)
+    assert set(kept) == {21**2}
+    assert all(w < n for w, n in zip(wrong, nearest, strict=True)), (wrong, nearest)
+    assert 3 * sum(wrong) <= 2 * sum(nearest)
