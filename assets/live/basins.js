@@ -1,5 +1,5 @@
 // Three points at an angle: where the score flow ends from every place, while the angle opens.
-import { Stage, list, say } from "./stage.js";
+import { Stage, list, nearest, say } from "./stage.js";
 import { FOREVER, LIMIT, markSums } from "./plane.js";
 import { denoise, scorePath } from "./flows.js";
 import { sumMargin, sums, trainingSet } from "./sets.js";
@@ -68,15 +68,13 @@ export function finer(index, n, times) {
           continue;
         }
         for (let u = 0; u <= times; u++) {
-          votes[a] = votes[b] = votes[c] = votes[d] = 0;
+          votes.fill(0);
           votes[a] += (times - u) * (times - v);
           votes[b] += u * (times - v);
           votes[c] += (times - u) * v;
           votes[d] += u * v;
           let most = a;
-          if (votes[b] > votes[most]) most = b;
-          if (votes[c] > votes[most]) most = c;
-          if (votes[d] > votes[most]) most = d;
+          for (const end of [b, c, d]) if (votes[end] > votes[most]) most = end;
           fine[row + u] = most;
         }
       }
@@ -92,21 +90,15 @@ export class Basins {
     area.className = "memnb-live-panels";
     this.small = new OffscreenCanvas(1, 1);
     this.stage = new Stage(area, "score flow", spec.window, () => this.last && change({}));
-    const limits = Object.fromEntries(spec.controls.map((c) => [c.name, [c.low, c.high]]));
-    const within = (name, x, digits) => {
-      const [low, high] = limits[name];
-      return Number(Math.min(high, Math.max(low, x)).toFixed(digits));
-    };
-    const move = ([x, y]) => {
-      const angle = Math.atan2(Math.max(0, y), x) * 180 / Math.PI;
-      change({
-        angle: within("angle", angle, 1), ratio: within("ratio", Math.hypot(x, y), 2),
-      }, true);
-    };
+    const within = (name, x) => nearest(spec.controls.find((c) => c.name === name), x);
+    const move = ([x, y]) => change({
+      angle: within("angle", Math.atan2(Math.max(0, y), x) * 180 / Math.PI),
+      ratio: within("ratio", Math.hypot(x, y)),
+    }, true);
     // Keys turn the edge or stretch it.
     const nudge = ([turn, stretch], size) => change({
-      angle: within("angle", this.last.angle - turn * size, 1),
-      ratio: within("ratio", this.last.ratio + 0.02 * stretch * size, 2),
+      angle: within("angle", this.last.angle - turn * size),
+      ratio: within("ratio", this.last.ratio + 0.02 * stretch * size),
     });
     this.handle = this.stage.handle(move, nudge, () => change({}));
   }
@@ -142,23 +134,23 @@ export class Basins {
 
   // Counted are places that are `gap` apart.
   solve({ angle, ratio, rho: wanted }, n, gap) {
-    const set = trainingSet(pointsAt(angle, ratio));
+    const points = pointsAt(angle, ratio);
+    const set = trainingSet(points);
     const rho = wanted < set.maxRho ? wanted : LIMIT * set.maxRho;
     const margin = set.kind === "line" ? Infinity : sumMargin(set, [1, 1]);
     const stable = margin < rho;
-    const points = pointsAt(angle, ratio);
     const sum = stable ? [sums(set)[3].point] : [];
     const index = basins(set, rho, [...points, ...sum], this.spec.window, n, APART);
     const ends = [0, 0, 0, 0, 0]; // first those that end at none
     for (let j = 0; j < n; j += gap) for (let i = 0; i < n; i += gap) ends[index[j * n + i]] += 1;
     const counts = ends.slice(1);
     const share = counts.map((count) => count / ((n - 1) / gap + 1) ** 2);
-    const shown = n === FEW_PLACES ? finer(index, n, FINER) : index;
-    return { set, rho, held: rho < wanted, margin, stable, shown, counts, share };
+    const shown = gap > 1 ? index : finer(index, n, FINER);
+    return { set, rho, held: rho < wanted, margin, stable, points, shown, counts, share };
   }
 
   paint(state) {
-    const { set, rho, shown } = this.solved;
+    const { set, rho, shown, points: [x0, x1, x2] } = this.solved;
     const n = Math.sqrt(shown.length);
     const { stage } = this;
     const ink = getComputedStyle(stage.figure).color;
@@ -177,7 +169,6 @@ export class Basins {
     stage.pen.drawImage(small, -gap / 2, -gap / 2, n * gap, n * gap);
     stage.axes("#222222");
     stage.arrows((y) => denoise(set, rho, y), 11, "rgba(60,60,60,0.75)");
-    const [x0, x1, x2] = pointsAt(state.angle, state.ratio);
     stage.stroke("#222222", 2, [[x1, x0, x2]]);
     stage.circles(set.points, rho, "#222222");
     stage.marks(set.points, 0, 6, false, "#D55E00");

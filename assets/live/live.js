@@ -3,7 +3,7 @@ import { Basins } from "./basins.js";
 import { Counts } from "./counts.js";
 import { Plane } from "./plane.js";
 import { Spectrum } from "./spectrum.js";
-import { word } from "./stage.js";
+import { nearest, word } from "./stage.js";
 import { TwoFlows } from "./two.js";
 
 const VIEWS = { basins: Basins, counts: Counts, plane: Plane, spectrum: Spectrum, two: TwoFlows };
@@ -39,11 +39,7 @@ function read(text, control, start) {
 
 // A logarithmic slider keeps zero: its places are log(1 + value).
 const place = (control, value) => (control.log ? Math.log1p(value) : value);
-const value = (control, at) => {
-  const raw = control.log ? Math.expm1(at) : at;
-  const rounded = Number(raw.toFixed(control.digits));
-  return Math.min(control.high, Math.max(control.low, rounded));
-};
+const value = (control, at) => nearest(control, control.log ? Math.expm1(at) : at);
 
 let mounted = 0;
 

@@ -279,23 +279,25 @@ export function limitDensity(x, gamma, c, precision = 1e-15) {
   return density;
 }
 
+// How far it is from where something holds to where it does not, by bisection.
+function edge(holds, within, beyond, steps, slack = 0) {
+  if (holds(beyond)) return beyond;
+  const from = within;
+  for (let step = 0; step < steps; step++) {
+    if (Math.abs(beyond - within) < slack * Math.abs(within - from)) break;
+    const middle = (within + beyond) / 2;
+    if (holds(middle)) within = middle;
+    else beyond = middle;
+  }
+  return within;
+}
+
 // The limiting spectrum as a curve: variances, and which share of all is larger.
 // memnb.linear.limit.spectral_curve. A rough one finds its ends to 0.2 % of its width.
 export function limitCurve(gamma, c, points, rough = false) {
   const [precision, slack] = rough ? [1e-5, 0.002] : [1e-15, 0];
   const inside = (log) => limitDensity(Math.exp(log), gamma, c, precision) > 0;
-  const edge = (within, beyond) => {
-    if (inside(beyond)) return beyond;
-    const from = within;
-    for (let step = 0; step < 30; step++) {
-      if (Math.abs(beyond - within) < slack * Math.abs(within - from)) break;
-      const middle = (within + beyond) / 2;
-      if (inside(middle)) within = middle;
-      else beyond = middle;
-    }
-    return within;
-  };
-  const [low, high] = [edge(Math.log(c), Math.log(1e-8)), edge(Math.log(c), Math.log(1e8))];
+  const [low, high] = [1e-8, 1e8].map((x) => edge(inside, Math.log(c), Math.log(x), 30, slack));
   const [middle, half] = [(low + high) / 2, (high - low) / 2];
   const values = [];
   const shares = [];
@@ -352,12 +354,7 @@ export function limitAffinity(gamma, c) {
   // The quartic of the density at -1, with q = 1 / (1 + delta~)
   const quartic = (x) => (((1 - gamma) * c * c * x + c * (1 - gamma - c)) * x + gamma * c) * x * x
     + (1 + gamma - c) * x - 1; // rises from below zero on (0, 1)
-  let [low, q] = [0, 1];
-  for (let step = 0; step < 60; step++) {
-    const middle = (low + q) / 2;
-    if (quartic(middle) < 0) low = middle;
-    else q = middle;
-  }
+  const q = edge((x) => quartic(x) < 0, 0, 1, 60);
   const delta = q / (c * q * q + 1);
   const one = logs(delta / q, 1 / q + c) - delta * (1 / q - 1);
   return small / 4 - (one - Math.LN2) / 2;

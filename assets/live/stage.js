@@ -11,6 +11,10 @@ const ARROW_KEYS = {
   ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1],
 };
 
+// The nearest value that a slider has
+export const nearest = ({ low, high, digits }, x) =>
+  Math.min(high, Math.max(low, Number(x.toFixed(digits))));
+
 // The words of an element without other children. The text is changed in place: another text in its
 // place would have the browser look through all rules of the page again. (What translates a page may
 // have put an element there.)

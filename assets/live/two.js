@@ -60,10 +60,8 @@ export class TwoFlows {
       panel.axes(ink);
       panel.stroke(ink, 1, [SQUARE], 0.6);
       for (let turn = 0; turn < TURNS; turn++) {
-        places.forEach((all, c) => {
-          const some = all.slice(all.length * turn / TURNS, all.length * (turn + 1) / TURNS);
-          panel[rough ? "stamp" : "marks"](some, c, 3.5);
-        });
+        places.forEach((all, c) => panel[rough ? "stamp" : "marks"](
+          all.filter((_, i) => i % TURNS === turn), c, 3.5));
       }
       panel.lay();
       return tell(panel, labels, gone === 1 ? "ends with" : "has", this.spec.alt);

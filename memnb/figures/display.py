@@ -84,8 +84,8 @@ def live_script() -> str:
     """The script of live explorers as one text that needs no other file.
 
     The modules of ``assets/live`` one after another, without the lines that import one from
-    another, indentation and comments. So the same text serves pages that are opened without
-    a server, where browsers load no modules, and JupyterLab.
+    another, indentation, empty lines and comments. So the same text serves pages that are opened
+    without a server, where browsers load no modules, and JupyterLab.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def live_script() -> str:
         It declares ``mount(box, spec)`` and ``start()``.
     """
     text = "".join((ASSETS / "live" / f"{name}.js").read_text() for name in LIVE)
-    text = re.sub(r"^ *//.*\n| // .*$", "", text, flags=re.M)
+    text = re.sub(r"^ *//.*\n| // .*$|^\n", "", text, flags=re.M)
     return re.sub(r"^import [^;]*;\n|^export |^ +", "", text, flags=re.M)
 
 

@@ -314,13 +314,13 @@ def plane_figure(z: torch.Tensor, endpoints: Endpoints) -> go.Figure:
     """
     style = {"color": NEUTRAL, "width": 1.5}
     figure = go.Figure(lines(SQUARE, line=style, hoverinfo="skip", showlegend=False))
-    for index, (name, count) in enumerate(endpoints.counts().items()):
-        marker = class_marker(name, opacity=0.75)
-        chosen = z[endpoints.labels == index]
+    # From the last class to the first: many boundary points must not hide a few vertices.
+    for index, (name, count) in reversed(list(enumerate(endpoints.counts().items()))):
+        chosen, marker = z[endpoints.labels == index], class_marker(name)
         figure.add_trace(
             dots(chosen, name=f"{name}: {count}", marker=marker, hoverinfo="skip", showlegend=True)
         )
-    figure.update_layout(height=520)
+    figure.update_layout(height=520, legend={"traceorder": "reversed"})
     figure.update_xaxes(title="coordinate z₁")
     figure.update_yaxes(title="coordinate z₂")
     return square(figure, (-3, 3.5), (-3, 3.5))
