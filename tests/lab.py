@@ -61,8 +61,8 @@ def started(home):
         job.wait()
 
 
-def run_all(page, address):
-    """Open a notebook and run its cells, none of which may ask or complain."""
+def run_all(page, address, shown=".noUi-handle"):
+    """Open a notebook and run its cells, none of which may ask or complain; one shows this."""
     page.goto(address)
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
     # A click before the kernel has answered is lost: the status bar knows, the toolbar does not
@@ -70,7 +70,7 @@ def run_all(page, address):
     assert page.locator(TOASTS).count() == 0, "a question before the start"
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text(re.compile("^Run All Cells$")).first.click()
-    page.wait_for_selector(".jp-OutputArea .noUi-handle", timeout=300_000, state="attached")
+    page.wait_for_selector(f".jp-OutputArea {shown}", timeout=300_000, state="attached")
     # It is over when no cell is marked as busy
     page.wait_for_function(f"!{PROMPTS}.some((p) => p.includes('*'))", timeout=300_000)
     errors = page.locator(STDERR)

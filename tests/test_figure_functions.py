@@ -87,7 +87,9 @@ def test_points_are_drawn_in_the_class_they_are_counted_in():
     data = orthogonal_set(3, 2)
     points = torch.tensor([[0.0, 0], [1, 1], [0.5, 1], [3, 3]], dtype=torch.float64)
     ends, z = classify(points, data), data.coordinates(points)
-    for trace in score_flow.plane_figure(z, ends).data[1:]:
+    traces = score_flow.plane_figure(z, ends).data[1:]
+    assert traces[-1].name == "training: 1"  # on top of all others
+    for trace in traces:
         name, count = trace.name.split(": ")
         assert len(trace.x) == int(count) == ends.counts()[name]
         chosen = points[ends.labels == CLASSES.index(name)]

@@ -34,7 +34,7 @@ function read(text, control, start) {
     return fits ? points : start;
   }
   if (control.values) return choice(text, control.values, start);
-  return Number(number(text, control.low, control.high, start).toFixed(control.digits));
+  return nearest(control, number(text, control.low, control.high, start));
 }
 
 // A logarithmic slider keeps zero: its places are log(1 + value).

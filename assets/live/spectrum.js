@@ -279,7 +279,7 @@ export function limitDensity(x, gamma, c, precision = 1e-15) {
   return density;
 }
 
-// How far it is from where something holds to where it does not, by bisection.
+// The last place, from `within` towards `beyond`, where something holds, by bisection.
 function edge(holds, within, beyond, steps, slack = 0) {
   if (holds(beyond)) return beyond;
   const from = within;

@@ -59,9 +59,11 @@ export class TwoFlows {
       panel.begin(ink);
       panel.axes(ink);
       panel.stroke(ink, 1, [SQUARE], 0.6);
-      for (let turn = 0; turn < TURNS; turn++) {
-        places.forEach((all, c) => panel[rough ? "stamp" : "marks"](
-          all.filter((_, i) => i % TURNS === turn), c, 3.5));
+      // From the last class to the first, and of few points all in the last turns
+      for (let turn = TURNS; turn--;) {
+        for (let c = places.length; c--;) {
+          panel[rough ? "stamp" : "marks"](places[c].filter((_, i) => i % TURNS === turn), c, 3.5);
+        }
       }
       panel.lay();
       return tell(panel, labels, gone === 1 ? "ends with" : "has", this.spec.alt);

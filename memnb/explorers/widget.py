@@ -34,19 +34,35 @@ KINDS = {
     "buttons": ipywidgets.ToggleButtons,
     "select": ipywidgets.Dropdown,
 }
-# A figure loads the shared script before it listens, as plotly's own does
+# A figure of plotly listens once its script is there. What Python has told it before is kept until
+# then: a message that no one hears is lost, as each sends only what differs.
 SHARED = """const load = async (model) => {
   const script = await model.widget_manager.get_model(model.get('_script').split('_').pop());
-  const text = new Blob([script.get('text')], { type: 'text/javascript' });
-  script.loaded ??= import(URL.createObjectURL(text));
+  if (!script.loaded) {
+    const url = URL.createObjectURL(new Blob([script.get('text')], { type: 'text/javascript' }));
+    script.loaded = import(url).finally(() => URL.revokeObjectURL(url));
+  }
   return script.loaded;
 };
 export default () => {
   let figure;
   return {
     async initialize(context) {
-      figure = (await load(context.model)).default();
+      const { model } = context;
+      const told = [];
+      const keep = ({ changed }) => {
+        if (changed._widget_data || changed._widget_layout) told.length = 0; // told in full, again
+        told.push(...Object.entries(changed)
+          .filter(([name, message]) => name.startsWith('_py2js_') && message));
+      };
+      model.on('change', keep);
+      figure = (await load(model)).default();
       figure.initialize(context);
+      model.off('change', keep);
+      for (const [name, message] of told) {
+        model.set(name, message);
+        model.set(name, null);
+      }
     },
     render: (context) => figure.render(context),
   };

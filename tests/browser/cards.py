@@ -16,7 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SITE, CARDS = ROOT / "_build" / "site", ROOT / "assets" / "cards"
 SIZE, EDGE, HEAD = (1200, 630), 40, 130
 BOOK = "When diffusion models memorize"
-FIRST = {"01-score-flow": ".memnb-live canvas"}  # where it is not the first plot of the chapter
+FIRST = {  # where it is not the first plot of the chapter
+    "01-score-flow": ".memnb-live canvas",
+    "02-probability-flow": ".memnb-live-panels",
+}
 
 
 def card(title: str, below: str, picture: bytes) -> Image.Image:

@@ -388,6 +388,39 @@ def complaints_of(sockets):
     return found
 
 
+EARLY = """import plotly.graph_objects as go
+
+from memnb.explorers.widget import LabFigure
+
+figure = LabFigure(go.Figure(go.Scatter(x=[0, 1], y=[0, 1])))
+figure.add_scatter(x=[0, 1], y=[7, 7])
+display(figure)
+with figure.batch_update():
+    figure.data[0].y = [0, 5]
+    figure.layout.title.text = "first"
+figure.add_scatter(x=[0, 1], y=[3, 3])
+figure.data[2].y = [8, 9]
+figure.layout.title.text = "last"
+"""
+EARLY_SEEN = """() => {
+  const plot = document.querySelector('.jp-OutputArea-output .js-plotly-plot');
+  const made = plot && plot.querySelector('.main-svg') && plot.layout.title;
+  return made && JSON.stringify([plot.data.map((t) => [...t.y]), plot.layout.title.text]);
+}"""
+
+
+def test_a_figure_is_what_it_was_told_before_its_script_had_come(browser, lab, lab_folder):
+    path = lab_folder / "root" / "notebooks" / "early.ipynb"
+    path.write_text(json.dumps(notebook(EARLY)))
+    page = browser.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    run_all(page, f"{lab}/lab/tree/notebooks/early.ipynb?reset", ".js-plotly-plot .main-svg")
+    seen = json.loads(page.evaluate(EARLY_SEEN))
+    assert seen == [[[0, 5], [7, 7], [8, 9]], "last"] and not errors
+    page.close()
+
+
 def test_every_control_of_every_explorer_at_both_ends(browser, lab, lab_folder):
     style.setup()
     cells = [f"ALL[{name!r}]()" for name in ALL] + ["field(compact=True)"]
