@@ -136,20 +136,30 @@ def test_a_map_is_rough_while_something_moves_and_whole_at_rest(live):
     assert live.setting("angle") == 120
 
 
-ROUGH = """async (settings) => {
-  const { basins, pointsAt } = await import("/basins.js");
+# The ends of the flow from n times n places, at an angle, a ratio and a share of the largest radius
+SOLVER = """async (settings) => {
+  const { basins, finer, pointsAt } = await import("/basins.js");
   const { sumMargin, sums, trainingSet } = await import("/sets.js");
-  return settings.map(([angle, ratio, share]) => {
+  const solver = (angle, ratio, share) => {
     const points = pointsAt(angle, ratio);
     const set = trainingSet(points);
     const rho = share * set.maxRho;
     const stable = set.kind !== "line" && sumMargin(set, [1, 1]) < rho;
     const ends = stable ? [...points, sums(set)[3].point] : points;
-    const [whole, rough] = [1, 4].map((apart) => basins(set, rho, ends, WINDOW, PLACES, apart));
+    return (n, apart) => basins(set, rho, ends, WINDOW, n, apart);
+  };
+""".replace("WINDOW", str(list(EXPLORER.given["window"])))
+ROUGH = (
+    SOLVER
+    + """
+  return settings.map(([angle, ratio, share]) => {
+    const solve = solver(angle, ratio, share);
+    const [whole, rough] = [1, 4].map((apart) => solve(PLACES, apart));
     const different = whole.reduce((count, end, k) => count + (end !== rough[k]), 0);
     return [new Set(whole).size, different];
   });
-}""".replace("WINDOW", str(list(EXPLORER.given["window"])))
+}"""
+)
 
 
 def test_a_rough_map_is_the_whole_one_of_its_places(page):
@@ -172,22 +182,18 @@ def test_between_places_that_end_together_a_map_at_rest_is_what_it_would_be(page
     assert max(different) == 0
 
 
-FINER = """async (settings) => {
-  const { basins, finer, pointsAt } = await import("/basins.js");
-  const { sumMargin, sums, trainingSet } = await import("/sets.js");
+FINER = (
+    SOLVER
+    + """
   const [n, times] = [21, 8];
   const m = (n - 1) * times + 1;
   const near = (t) => Math.floor(t / times + 0.5);
   return settings.map(([angle, ratio, share]) => {
-    const points = pointsAt(angle, ratio);
-    const set = trainingSet(points);
-    const rho = share * set.maxRho;
-    const stable = set.kind !== "line" && sumMargin(set, [1, 1]) < rho;
-    const ends = stable ? [...points, sums(set)[3].point] : points;
-    const few = basins(set, rho, ends, WINDOW, n, 1);
+    const solve = solver(angle, ratio, share);
+    const few = solve(n, 1);
     const fine = finer(few, n, times);
     const counts = [0, 0, 0]; // kept at the few places; wrong when refined; wrong by the nearest
-    basins(set, rho, ends, WINDOW, m, 4).forEach((end, k) => {
+    solve(m, 4).forEach((end, k) => {
       const [i, j] = [k % m, Math.floor(k / m)];
       const nearest = few[near(j) * n + near(i)];
       if (i % times === 0 && j % times === 0) counts[0] += fine[k] === nearest;
@@ -196,7 +202,8 @@ FINER = """async (settings) => {
     });
     return counts;
   });
-}""".replace("WINDOW", str(list(EXPLORER.given["window"])))
+}"""
+)
 
 
 def test_borders_of_a_rough_map_are_refined(page):
